@@ -1,0 +1,16 @@
+//! The pure core of Comity: records, evaluation, aid ledger and the sans-IO replica.
+//!
+//! Nothing here has a clock, a file, a socket, a thread or randomness of its own. The modules stand in one order and a
+//! module uses only what stands above it; a test of the workspace checks that (`tests/tests/layering.rs`).
+
+// words
+pub mod ids;
+pub mod limits;
+pub mod codec;
+pub mod keys;
+pub mod envelope;
+pub mod body;
+pub mod control;
+pub mod value;
+// strata
+pub mod table;
