@@ -1,1 +1,4 @@
-//! placeholder
+//! The edge of Comity: what connects the pure replica of `comity-protocol` to disk, network and people.
+
+pub mod config;
+pub mod logging;
