@@ -249,7 +249,8 @@ mod tests {
 
     #[test]
     fn field_ranges_are_checked() {
-        let cases: [(&str, fn(&mut Header)); 6] = [
+        type Spoil = fn(&mut Header);
+        let cases: [(&str, Spoil); 6] = [
             ("seq", |h| h.seq = 0),
             ("seq", |h| h.seq = u64::MAX),
             ("prev", |h| h.prev = EnvelopeId::ZERO),

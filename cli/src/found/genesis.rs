@@ -1,0 +1,297 @@
+//! `comity genesis`: drafting, signing and assembling the record that founds an alliance.
+
+use std::path::{Path, PathBuf};
+
+use comity_protocol::codec::Reader;
+use comity_protocol::control::{ControlRecord, Genesis, Member, Params, SignedGenesis, nation_id};
+use comity_protocol::ids::{AllianceId, RootKey, Timestamp};
+use comity_protocol::keys::{RecordKind, Signature, verify};
+use comity_protocol::limits::NATIONS_MAX;
+use serde::Serialize;
+
+use super::file::{self, FileKind};
+use super::root;
+use crate::failure::Failure;
+use crate::output::{Output, now, rfc3339};
+
+/// The record that founds an alliance.
+#[derive(clap::Subcommand, Debug)]
+pub enum GenesisCommand {
+    /// Write a draft that every founder then signs.
+    Draft {
+        /// The alliance's name, 1 to 64 bytes.
+        #[arg(long)]
+        name: String,
+        /// A founder: its code, its root public key, and optionally its name. Once for each founder.
+        #[arg(long = "founder", value_name = "CODE=ROOT[=NAME]", required = true)]
+        founders: Vec<String>,
+        /// Where to write the draft.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Sign a draft with a founder's root key; prints in words what is signed.
+    Sign {
+        /// The draft.
+        draft: PathBuf,
+        /// The founder's root key file.
+        #[arg(long, value_name = "FILE")]
+        root: PathBuf,
+        /// Where to write the signature.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Join a draft and every founder's signature into the genesis.
+    Assemble {
+        /// The draft.
+        draft: PathBuf,
+        /// One signature file for each founder, in any order.
+        #[arg(required = true)]
+        signatures: Vec<PathBuf>,
+        /// Where to write the genesis.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Show a draft or a genesis in words.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// A genesis as shown to a person or a program.
+#[derive(Serialize)]
+struct GenesisShown {
+    alliance: String,
+    name: String,
+    created: String,
+    signed: bool,
+    quorum: usize,
+    founders: Vec<FounderShown>,
+    max_active_keys: u8,
+    chain_quota: u64,
+}
+
+#[derive(Serialize)]
+struct FounderShown {
+    code: String,
+    name: String,
+    nation: String,
+    root: String,
+}
+
+/// Runs a `genesis` command.
+///
+/// # Errors
+/// [`Failure`]; nothing is overwritten.
+pub fn run(command: &GenesisCommand, output: &Output) -> Result<(), Failure> {
+    match command {
+        GenesisCommand::Draft { name, founders, out } => {
+            let genesis = draft(name, founders)?;
+            file::write_record(out, FileKind::GenesisDraft, &genesis.encode())?;
+            show(&genesis, Signed::No, output);
+        }
+        GenesisCommand::Sign { draft, root, out } => {
+            let genesis = load_draft(draft)?;
+            let key = root::load(root)?.key;
+            let (public, signature) = genesis.sign(&key);
+            if !genesis.founders.iter().any(|founder| founder.root == public) {
+                return Err(Failure::refused(format!("{} is not the root key of any founder", root.display()))
+                    .because(format!("the draft names no root {public}"))
+                    .hint("the founder's root public key must stand in the draft before it can sign"));
+            }
+            file::write(
+                out,
+                FileKind::GenesisSignature,
+                &[
+                    ("alliance", &genesis.alliance_id().hex()),
+                    ("root", &public.hex()),
+                    ("signature", &comity_protocol::ids::hex(&signature.0)),
+                ],
+            )?;
+            show(&genesis, Signed::No, output);
+        }
+        GenesisCommand::Assemble { draft, signatures, out } => {
+            let signed = assemble(load_draft(draft)?, signatures)?;
+            let record = ControlRecord::Genesis(signed.clone());
+            file::write_record(out, FileKind::Genesis, &record.encode())?;
+            show(&signed.genesis, Signed::Yes, output);
+        }
+        GenesisCommand::Show { file: path } => {
+            let (kind, bytes) = file::read_record(path, &[FileKind::GenesisDraft, FileKind::Genesis])?;
+            if kind == FileKind::Genesis {
+                show(&decode_signed(path, &bytes)?.genesis, Signed::Yes, output);
+            } else {
+                show(&decode_draft(path, &bytes)?, Signed::No, output);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a genesis with all signatures and checks them.
+///
+/// # Errors
+/// [`Failure`] with exit code 2 (not a genesis), 1 (a signature fails) or 4 (the file cannot be read).
+pub fn load(path: &Path) -> Result<SignedGenesis, Failure> {
+    let (_, bytes) = file::read_record(path, &[FileKind::Genesis])?;
+    decode_signed(path, &bytes)
+}
+
+#[derive(Clone, Copy)]
+enum Signed {
+    Yes,
+    No,
+}
+
+fn draft(name: &str, founders: &[String]) -> Result<Genesis, Failure> {
+    let mut nonce = [0_u8; 32];
+    getrandom::fill(&mut nonce)
+        .map_err(|error| Failure::environment("cannot draw a random nonce").because(error.to_string()))?;
+    let mut members = founders.iter().map(|text| founder(text)).collect::<Result<Vec<_>, _>>()?;
+    members.sort_by_key(|member| member.root);
+    if members.len() > NATIONS_MAX {
+        return Err(Failure::usage(format!("{} founders are too many", members.len()))
+            .because(format!("an alliance has at most {NATIONS_MAX} nations")));
+    }
+    let genesis = Genesis {
+        name: name.to_owned(),
+        created_ms: now().0,
+        nonce,
+        parent: None,
+        params: Params::default(),
+        founders: members,
+    };
+    // Reading the bytes back applies every rule a node will apply.
+    Genesis::decode(&mut Reader::new(&genesis.encode()))
+        .map_err(|error| Failure::usage("this genesis would not be valid").because(error.to_string()))
+}
+
+fn founder(text: &str) -> Result<Member, Failure> {
+    let mut parts = text.splitn(3, '=');
+    let (code, root) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    root::check_code(code)?;
+    let root = RootKey::from_hex(root).ok_or_else(|| {
+        Failure::usage(format!("founder {text:?} names no root key"))
+            .because("a root public key is 64 hexadecimal digits")
+            .hint("write CODE=ROOT or CODE=ROOT=NAME; `comity root new` prints the root")
+    })?;
+    let name = parts.next().unwrap_or(code);
+    Ok(Member { root, code: code.to_owned(), name: name.to_owned(), next_root: None })
+}
+
+fn load_draft(path: &Path) -> Result<Genesis, Failure> {
+    let (_, bytes) = file::read_record(path, &[FileKind::GenesisDraft])?;
+    decode_draft(path, &bytes)
+}
+
+fn decode_draft(path: &Path, bytes: &[u8]) -> Result<Genesis, Failure> {
+    let mut input = Reader::new(bytes);
+    let genesis = Genesis::decode(&mut input);
+    genesis.and_then(|genesis| input.finish().map(|()| genesis)).map_err(|error| damaged(path, &error.to_string()))
+}
+
+fn decode_signed(path: &Path, bytes: &[u8]) -> Result<SignedGenesis, Failure> {
+    let record = ControlRecord::decode(1, bytes).map_err(|error| damaged(path, &error.to_string()))?;
+    let verified = record.verify().map_err(|error| {
+        Failure::refused(format!("{} is not a valid genesis", path.display())).because(error.to_string())
+    })?;
+    match verified.record() {
+        ControlRecord::Genesis(signed) => Ok(signed.clone()),
+        ControlRecord::Motion(_) | ControlRecord::Vote(..) | ControlRecord::Roster(..) => {
+            Err(damaged(path, "the record is no genesis"))
+        }
+    }
+}
+
+fn damaged(path: &Path, why: &str) -> Failure {
+    Failure::usage(format!("{} is damaged", path.display())).because(why).hint("ask its sender for it again")
+}
+
+fn assemble(genesis: Genesis, paths: &[PathBuf]) -> Result<SignedGenesis, Failure> {
+    let alliance = genesis.alliance_id();
+    let mut found = std::collections::BTreeMap::new();
+    for path in paths {
+        let (root, signature) = load_signature(path, &alliance)?;
+        verify(RecordKind::Genesis, &root, &genesis.encode(), &signature).map_err(|error| {
+            Failure::refused(format!("the signature in {} does not fit this draft", path.display()))
+                .because(error.to_string())
+        })?;
+        found.insert(root, signature);
+    }
+    let missing: Vec<_> = genesis
+        .founders
+        .iter()
+        .filter(|founder| !found.contains_key(&founder.root))
+        .map(|founder| founder.code.as_str())
+        .collect();
+    if !missing.is_empty() {
+        return Err(Failure::refused("the genesis is not complete")
+            .because(format!("no signature of {}", missing.join(", ")))
+            .hint("an alliance is founded only with every founder's signature"));
+    }
+    let signatures = genesis.founders.iter().map(|founder| (founder.root, found[&founder.root])).collect();
+    let signed = SignedGenesis { genesis, signatures };
+    ControlRecord::Genesis(signed.clone())
+        .verify()
+        .map_err(|error| Failure::refused("the genesis would not be valid").because(error.to_string()))?;
+    Ok(signed)
+}
+
+fn load_signature(path: &Path, alliance: &AllianceId) -> Result<(RootKey, Signature), Failure> {
+    let (_, fields) = file::read(path, &[FileKind::GenesisSignature])?;
+    if file::field(path, &fields, "alliance")? != alliance.hex() {
+        return Err(Failure::refused(format!("{} signs another draft", path.display()))
+            .because(format!("it is over alliance {}", file::field(path, &fields, "alliance")?)));
+    }
+    let root = RootKey::new(*file::field_key(path, &fields, "root")?);
+    let bytes = file::field_bytes(path, &fields, "signature")?;
+    let bytes = <[u8; 64]>::try_from(bytes.as_slice()).map_err(|_| damaged(path, "a signature is 64 bytes"))?;
+    Ok((root, Signature(bytes)))
+}
+
+fn show(genesis: &Genesis, signed: Signed, output: &Output) {
+    let alliance = genesis.alliance_id();
+    let members = genesis.founders.len();
+    let shown = GenesisShown {
+        alliance: alliance.hex(),
+        name: genesis.name.clone(),
+        created: rfc3339(Timestamp(genesis.created_ms)),
+        signed: matches!(signed, Signed::Yes),
+        quorum: members * 2 / 3 + 1,
+        founders: genesis
+            .founders
+            .iter()
+            .map(|founder| FounderShown {
+                code: founder.code.clone(),
+                name: founder.name.clone(),
+                nation: nation_id(&alliance, &founder.root).hex(),
+                root: founder.root.hex(),
+            })
+            .collect(),
+        max_active_keys: genesis.params.max_active_keys,
+        chain_quota: genesis.params.chain_quota,
+    };
+    output.result(&shown, || in_words(&shown));
+}
+
+fn in_words(shown: &GenesisShown) -> String {
+    let mut text = format!(
+        "alliance {:?}, drafted {}\nid {}\n{} founders; membership changes need {} of {}:\n",
+        shown.name,
+        shown.created,
+        shown.alliance,
+        shown.founders.len(),
+        shown.quorum,
+        shown.founders.len()
+    );
+    for founder in &shown.founders {
+        text.push_str(&format!("  {:<8} root {}  {}\n", founder.code, founder.root, founder.name));
+    }
+    if shown.founders.len() < 4 {
+        text.push_str(
+            "note: with fewer than 4 nations no lying nation is tolerated, and with 3 or fewer none can be removed\n",
+        );
+    }
+    text.push_str(if shown.signed { "signed by every founder" } else { "not yet signed by every founder" });
+    text
+}

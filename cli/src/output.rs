@@ -1,0 +1,72 @@
+//! What a command prints: text for people, stable JSON for programs.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use comity_protocol::ids::Timestamp;
+use serde::Serialize;
+
+/// When to colour text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How this call prints.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    json: bool,
+    color: bool,
+}
+
+impl Output {
+    /// Decides from the flags and the terminal.
+    pub fn new(json: bool, color: Color) -> Self {
+        let color = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        };
+        Self { json, color: color && !json }
+    }
+
+    /// Whether the caller asked for JSON.
+    pub const fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether text may be coloured.
+    pub const fn color(&self) -> bool {
+        self.color
+    }
+
+    /// Prints one result: as one JSON object, or as the text that `text` returns.
+    pub fn result<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) {
+        let line = if self.json { serde_json::to_string(value).expect("results are plain data") } else { text() };
+        self.line(&line);
+    }
+
+    /// Prints text as it is, and a line end; a closed pipe ends the printing quietly.
+    pub fn line(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{text}");
+    }
+}
+
+/// Returns the operating system's time, in milliseconds.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Returns a moment as RFC 3339 in UTC, to the millisecond.
+pub fn rfc3339(moment: Timestamp) -> String {
+    let ms = i64::try_from(moment.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| "out of range".to_owned(), |time| format!("{time:.3}"))
+}
