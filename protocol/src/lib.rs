@@ -14,3 +14,6 @@ pub mod control;
 pub mod value;
 // strata
 pub mod table;
+// machine
+pub mod frontier;
+pub mod message;

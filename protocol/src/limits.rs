@@ -41,6 +41,12 @@ pub const RUN_BYTES_MAX: usize = 1_048_576;
 pub const RUN_ITEMS_MAX: usize = 4_096;
 /// Largest push frame.
 pub const PUSH_BYTES_MAX: usize = 131_072;
+/// Most envelopes of one push frame: as many as fit it without bodies.
+pub const PUSH_ENVELOPES_MAX: usize = 512;
+/// Highest sequence number: most stores and tools count in signed 64 bits.
+pub const SEQ_MAX: u64 = 9_223_372_036_854_775_807;
+/// Largest control record in its signed form: a Remove of 16 nations with 256 cuts each stays below.
+pub const CONTROL_RECORD_BYTES_MAX: usize = 524_288;
 /// Most ids of one ById request.
 pub const BY_ID_MAX: usize = 64;
 /// Most ids of one page of a Control request.
