@@ -13,6 +13,7 @@ pub mod body;
 pub mod control;
 pub mod value;
 // strata
+pub mod guard;
 pub mod table;
 // machine
 pub mod frontier;

@@ -82,6 +82,9 @@ pub const CHANGE_KEY_BYTES_MAX: usize = 128;
 pub const CHANGE_VALUE_BYTES_MAX: usize = 16_384;
 /// Operation counters stay below this, far from the change library's 32-bit edge.
 pub const CHANGE_OP_COUNTER_MAX: u64 = 1 << 30;
+/// Most actors in the ancestry of a change: two generations for each key a roster may ever list. It bounds what the guard
+/// remembers of a change whatever the number of generations its author opens.
+pub const CHANGE_CLOCK_ACTORS_MAX: usize = 512;
 /// Bytes of an Automerge actor: author key and a 4-byte generation (D12).
 pub const ACTOR_BYTES: usize = 36;
 
