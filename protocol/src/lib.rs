@@ -18,3 +18,4 @@ pub mod table;
 // machine
 pub mod frontier;
 pub mod message;
+pub mod effect;

@@ -97,6 +97,10 @@ pub const LOBBY_LINKS_MAX: usize = 8;
 pub const LOBBY_MS: u64 = 15_000;
 /// Most bytes accepted from a lobby link.
 pub const LOBBY_BYTES_MAX: u64 = 1_048_576;
+/// Most record versions in one write: what comfortably fits one change.
+pub const WRITES_PER_REQUEST_MAX: usize = 64;
+/// Longest idempotency key.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// Our own open exchanges per link.
 pub const EXCHANGES_PER_LINK_MAX: usize = 8;
 /// Inbound requests per link: refill per second.
