@@ -6,6 +6,7 @@
 // words
 pub mod ids;
 pub mod limits;
+pub mod time;
 pub mod codec;
 pub mod keys;
 pub mod envelope;
@@ -15,6 +16,9 @@ pub mod value;
 // strata
 pub mod guard;
 pub mod table;
+// meaning
+pub mod statement;
+pub mod view;
 // machine
 pub mod frontier;
 pub mod message;

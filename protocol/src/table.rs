@@ -104,6 +104,18 @@ impl Table {
             .map(|((_, id), record)| (id.as_str(), record))
     }
 
+    /// Returns the records of one kind whose ids begin with `prefix`, ascending by id.
+    pub fn records_starting<'a>(
+        &'a self,
+        kind: &str,
+        prefix: &str,
+    ) -> impl Iterator<Item = (&'a RecordKey, &'a Record)> + use<'a> {
+        let (kind, prefix) = (kind.to_owned(), prefix.to_owned());
+        self.records
+            .range((kind.clone(), prefix.clone())..)
+            .take_while(move |((k, id), _)| *k == kind && id.starts_with(&prefix))
+    }
+
     /// Records held.
     pub fn len(&self) -> usize {
         self.records.len()

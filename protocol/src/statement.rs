@@ -1,0 +1,128 @@
+//! What nations say: the kinds of statement, their fields, and the way from an operator's draft to a version of a record.
+//!
+//! One table of kinds ([`schema`]) decides everything: how a version's fields are checked and read, what a draft may hold,
+//! what the documentation says and which flags a command line offers. A version that breaks the table is *invalid*: it is
+//! shown with every reason and counts as zero, and it never affects another record (spec 4.19).
+
+pub mod units;
+pub mod reference;
+pub mod schema;
+pub mod check;
+pub mod typed;
+pub mod ledger;
+
+/// A kind of statement (DOMAIN 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A nation about itself.
+    Profile,
+    /// A place with capacity, by its host nation.
+    Hub,
+    /// A need, by the recipient nation.
+    Requirement,
+    /// An offer towards a need, by the donor nation.
+    Pledge,
+    /// The recipient takes all or part of a pledge.
+    Accept,
+    /// The recipient does not take a pledge.
+    Decline,
+    /// Goods made up for a journey, by the donor who sends them.
+    Shipment,
+    /// Goods have left.
+    Dispatch,
+    /// Goods on the way are lost.
+    LossReport,
+    /// The recipient counted what arrived.
+    Receipt,
+    /// Something said about somebody else; shown, never counted.
+    Observation,
+}
+
+impl Kind {
+    /// Every kind, in the order in which they refer to one another.
+    pub const ALL: [Self; 11] = [
+        Self::Profile,
+        Self::Hub,
+        Self::Requirement,
+        Self::Pledge,
+        Self::Accept,
+        Self::Decline,
+        Self::Shipment,
+        Self::Dispatch,
+        Self::LossReport,
+        Self::Receipt,
+        Self::Observation,
+    ];
+
+    /// The kind's name in records and references.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Profile => "profile",
+            Self::Hub => "hub",
+            Self::Requirement => "requirement",
+            Self::Pledge => "pledge",
+            Self::Accept => "accept",
+            Self::Decline => "decline",
+            Self::Shipment => "shipment",
+            Self::Dispatch => "dispatch",
+            Self::LossReport => "loss_report",
+            Self::Receipt => "receipt",
+            Self::Observation => "observation",
+        }
+    }
+
+    /// Returns the kind of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Whether a record stands (DOMAIN 2.3, every kind).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// It stands.
+    #[default]
+    Live,
+    /// Its writer took it back.
+    Withdrawn,
+    /// Its writer closed it: requirements and hubs only.
+    Closed,
+}
+
+impl Status {
+    /// The status's name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Withdrawn => "withdrawn",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Returns `text` with control, invisible and directional characters written as `\u{…}`, so that a terminal shows them
+/// instead of obeying them (spec 4.19).
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Whether a character steers a terminal or the direction of text instead of being seen (the ranges of spec 4.2).
+pub(crate) fn hidden(c: char) -> bool {
+    matches!(u32::from(c),
+        0x0000..=0x001f | 0x007f..=0x009f | 0x061c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x2064
+        | 0x2066..=0x206f | 0xfeff | 0xfff9..=0xfffb)
+}

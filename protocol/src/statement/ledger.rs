@@ -1,0 +1,186 @@
+//! The nations of an alliance with their open statements: what drafts are prepared against and views are computed from.
+
+use std::collections::BTreeMap;
+
+use super::Kind;
+use super::reference::{Ref, RefText};
+use crate::ids::{EnvelopeId, NationId};
+use crate::table::{Record, Table, Version};
+
+/// A member nation as the charter names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NationName {
+    /// Its identity.
+    pub id: NationId,
+    /// Its code, distinct in the alliance (DESIGN 4).
+    pub code: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Member nations and the row tables of their open documents.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger<'a> {
+    nations: Vec<NationName>,
+    tables: BTreeMap<NationId, &'a Table>,
+}
+
+/// Most candidates an ambiguous reference lists.
+pub const CANDIDATES_MAX: usize = 8;
+
+/// Why a reference as typed names nothing, or more than one thing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// No nation has that code.
+    #[error("no member has the code {0:?}")]
+    Nation(String),
+    /// No record has that name.
+    #[error("{0} names no record here")]
+    NotFound(String),
+    /// The record has no such version.
+    #[error("{0} names no version here")]
+    NoVersion(String),
+    /// More than one record or version begins like that.
+    #[error("{text} is ambiguous: {}", candidates.join(", "))]
+    Ambiguous {
+        /// As typed.
+        text: String,
+        /// The first [`CANDIDATES_MAX`] of what it may mean.
+        candidates: Vec<String>,
+    },
+}
+
+impl<'a> Ledger<'a> {
+    /// Puts a ledger together; nations are kept in the order of their ids, and one without a table has said nothing.
+    pub fn new(mut nations: Vec<NationName>, tables: BTreeMap<NationId, &'a Table>) -> Self {
+        nations.sort_by_key(|nation| nation.id);
+        nations.dedup_by_key(|nation| nation.id);
+        Self { nations, tables }
+    }
+
+    /// Returns the members, ascending by id.
+    pub fn nations(&self) -> &[NationName] {
+        &self.nations
+    }
+
+    /// Returns a member.
+    pub fn nation(&self, id: &NationId) -> Option<&NationName> {
+        self.nations.binary_search_by_key(id, |nation| nation.id).ok().map(|index| &self.nations[index])
+    }
+
+    /// Returns the member of that code.
+    pub fn nation_by_code(&self, code: &str) -> Option<&NationName> {
+        self.nations.iter().find(|nation| nation.code == code)
+    }
+
+    /// Returns a nation's code, or the first digits of its id if it is no member.
+    pub fn code(&self, id: &NationId) -> String {
+        self.nation(id).map_or_else(|| id.short(), |nation| nation.code.clone())
+    }
+
+    /// Returns the open statements of a member.
+    pub fn table(&self, id: &NationId) -> Option<&'a Table> {
+        self.nation(id).and_then(|nation| self.tables.get(&nation.id).copied())
+    }
+
+    /// Returns the members that have said something, with their statements, ascending by id.
+    pub fn tables(&self) -> impl Iterator<Item = (&NationName, &'a Table)> {
+        self.nations.iter().filter_map(|nation| Some((nation, *self.tables.get(&nation.id)?)))
+    }
+
+    /// Returns the record a reference names, if it is here and readable.
+    pub fn record(&self, reference: &Ref) -> Option<&'a Record> {
+        if reference.compartment != 0 {
+            return None;
+        }
+        self.table(&reference.nation)?.record(&reference.kind, &reference.id)
+    }
+
+    /// Returns the version a pinned reference names, if it is here and readable.
+    pub fn version(&self, reference: &Ref) -> Option<&'a Version> {
+        self.record(reference)?.by_envelope(&reference.version?)
+    }
+
+    /// Returns the reference in text: `CODE/kind/id`, with `@version` if pinned.
+    pub fn text(&self, reference: &Ref) -> String {
+        let record = format!("{}/{}/{}", self.code(&reference.nation), reference.kind, reference.id);
+        match &reference.version {
+            Some(version) => format!("{record}@{version}"),
+            None => record,
+        }
+    }
+
+    /// Returns the one record a typed reference names among these kinds (any, if the list is empty); pinned exactly if it
+    /// was typed with a version.
+    ///
+    /// # Errors
+    /// [`ResolveError`] if it names none, or more than one.
+    pub fn resolve(&self, typed: &RefText, kinds: &[Kind]) -> Result<Ref, ResolveError> {
+        let mut found: Vec<(Ref, &'a Record)> = Vec::new();
+        if let Some((code, kind)) = &typed.place {
+            let nation = self.nation_by_code(code).ok_or_else(|| ResolveError::Nation(code.clone()))?;
+            if let Some(table) = self.tables.get(&nation.id) {
+                found.extend(starting_with(nation.id, table, kind, &typed.id));
+            }
+        } else {
+            for (nation, table) in self.tables() {
+                if kinds.is_empty() {
+                    let matches = |((_, id), _): &(&(String, String), &Record)| id.starts_with(&typed.id);
+                    found.extend(
+                        table.records().filter(matches).map(|((kind, id), record)| named(nation.id, kind, id, record)),
+                    );
+                } else {
+                    found.extend(kinds.iter().flat_map(|kind| starting_with(nation.id, table, kind.name(), &typed.id)));
+                }
+            }
+        }
+        if let Some(exact) = found.iter().position(|(reference, _)| reference.id == typed.id)
+            && typed.place.is_some()
+        {
+            found = vec![found.swap_remove(exact)];
+        }
+        match found.as_slice() {
+            [] => Err(ResolveError::NotFound(typed.to_string())),
+            [(reference, record)] => self.resolve_version(typed, reference, record),
+            several => Err(ResolveError::Ambiguous {
+                text: typed.to_string(),
+                candidates: several.iter().take(CANDIDATES_MAX).map(|(reference, _)| self.text(reference)).collect(),
+            }),
+        }
+    }
+
+    fn resolve_version(&self, typed: &RefText, reference: &Ref, record: &Record) -> Result<Ref, ResolveError> {
+        let Some(prefix) = &typed.version else { return Ok(reference.clone()) };
+        let versions: Vec<EnvelopeId> = record
+            .versions
+            .values()
+            .map(|version| version.source.envelope)
+            .filter(|envelope| envelope.hex().starts_with(prefix))
+            .collect();
+        match *versions.as_slice() {
+            [] => Err(ResolveError::NoVersion(typed.to_string())),
+            [version] => Ok(reference.clone().pinned(version)),
+            _ => Err(ResolveError::Ambiguous {
+                text: typed.to_string(),
+                candidates: versions
+                    .iter()
+                    .take(CANDIDATES_MAX)
+                    .map(|version| self.text(&reference.clone().pinned(*version)))
+                    .collect(),
+            }),
+        }
+    }
+}
+
+fn named<'a>(nation: NationId, kind: &str, id: &str, record: &'a Record) -> (Ref, &'a Record) {
+    (Ref { nation, compartment: 0, kind: kind.to_owned(), id: id.to_owned(), version: None }, record)
+}
+
+fn starting_with<'a>(
+    nation: NationId,
+    table: &'a Table,
+    kind: &str,
+    prefix: &str,
+) -> impl Iterator<Item = (Ref, &'a Record)> + use<'a> {
+    table.records_starting(kind, prefix).map(move |((kind, id), record)| named(nation, kind, id, record))
+}
