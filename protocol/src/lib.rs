@@ -14,8 +14,15 @@ pub mod body;
 pub mod control;
 pub mod value;
 // strata
+pub mod charter;
+pub mod roster;
+pub mod chain;
+pub mod witness;
 pub mod guard;
 pub mod table;
+pub mod compartment;
+pub mod section;
+pub mod evaluate;
 // meaning
 pub mod statement;
 pub mod view;

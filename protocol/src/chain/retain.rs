@@ -1,0 +1,146 @@
+//! What is kept of a chain (spec 4.12), and the heads that name it.
+
+use std::collections::BTreeSet;
+
+use super::{AuthorStatus, Chain, EnvelopeStanding, Head, Held};
+use crate::ids::{EnvelopeId, Tip};
+use crate::limits::{FORK_BRANCH_HEADERS_MAX, FRONTIER_HEADS_MAX};
+
+impl Chain {
+    /// Returns the upper ends of all kept branches, ascending: what a frontier names (spec 4.5.6).
+    pub fn heads(&self) -> &[Head] {
+        self.heads.get_or_init(|| self.work_out_heads())
+    }
+
+    /// Whether a header is kept by every node that holds this set (spec 4.12): all of a chain without a fork; of a forked
+    /// one the accepted path, the path to a cut, and two branches at the fork, each up to 1,024 headers.
+    pub fn keeps(&self, held: &Held) -> bool {
+        self.fork.is_none()
+            || self.standing(held) == EnvelopeStanding::Accepted
+            || self.by_id.get(&held.id).is_some_and(|node| self.kept_of_fork().contains(node))
+    }
+
+    /// Headers held that are not kept; above a bound the caller forgets them.
+    pub fn unkept(&self) -> usize {
+        if self.fork.is_none() { 0 } else { self.headers.len() - self.kept_of_fork().len() }
+    }
+
+    /// Returns kept headers whose bodies are not held, lowest first, at most `limit`.
+    pub fn bodies_missing(&self, limit: usize) -> Vec<Tip> {
+        let mut missing: Vec<Tip> = Vec::new();
+        for head in self.heads() {
+            if head.bodies_to < head.tip.seq {
+                let path = self.path(&head.tip.id, head.bodies_to + 1, head.tip.seq);
+                missing.extend(path.into_iter().filter(|held| held.body.is_none()).map(Held::tip).take(limit));
+            }
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        missing.truncate(limit);
+        missing
+    }
+
+    /// Forgets every header that is not kept, with its body; returns their ids.
+    pub(crate) fn forget_unkept(&mut self) -> Vec<EnvelopeId> {
+        if self.fork.is_none() {
+            return Vec::new();
+        }
+        let kept = self.kept_of_fork();
+        let mut rebuilt = Self::new(self.alliance, self.author);
+        rebuilt.set_quota(self.quota);
+        let mut forgotten = Vec::new();
+        for &(_, node) in &self.by_seq {
+            let held = self.node(node);
+            if kept.contains(&node) {
+                rebuilt.adopt(held, self.header(held));
+            } else {
+                forgotten.push(held.id);
+            }
+        }
+        rebuilt.settle(self.status);
+        *self = rebuilt;
+        forgotten
+    }
+
+    fn adopt(&mut self, held: &Held, header: crate::envelope::Header) {
+        self.insert(&crate::envelope::AttestedHeader::trusted(header, held.signature.as_deref().copied()));
+        if let Some(&node) = self.by_id.get(&held.id) {
+            self.node_mut(node).body.clone_from(&held.body);
+        }
+    }
+
+    /// The nodes kept of a forked chain: 4.12 (a), (c), (e). The pair at the fork is in them, since at most one of it is on
+    /// the accepted path and two others follow. (b) and (d) come with witnessed finality.
+    fn kept_of_fork(&self) -> BTreeSet<u32> {
+        let Some(fork) = self.fork else { return (0..).take(self.headers.len()).collect() };
+        let mut kept: BTreeSet<u32> = self.trunk.iter().chain(&self.beyond).copied().collect();
+        if let AuthorStatus::Retired { cut } | AuthorStatus::Removed { cut } = self.status {
+            let mut next = self.by_id.get(&cut.id).copied();
+            while let Some(node) = next.filter(|&node| kept.insert(node)) {
+                next = self.parent(node);
+            }
+        }
+        let mut others: Vec<u32> = self.nodes_at(fork).filter(|node| !kept.contains(node)).collect();
+        others.sort_unstable_by_key(|&node| self.node(node).id);
+        for &first in others.iter().take(2) {
+            kept.extend(self.branch(first));
+        }
+        kept
+    }
+
+    /// Follows the smallest id upward for at most 1,024 headers; a longer branch ends at its last signature point.
+    fn branch(&self, first: u32) -> Vec<u32> {
+        let mut branch = vec![first];
+        let mut last = first;
+        while let Some(next) = self.smallest_child(last) {
+            if branch.len() == FORK_BRANCH_HEADERS_MAX {
+                let signed = branch.iter().rposition(|&node| self.node(node).signature_point());
+                branch.truncate(signed.map_or(branch.len(), |at| at + 1));
+                break;
+            }
+            branch.push(next);
+            last = next;
+        }
+        branch
+    }
+
+    fn smallest_child(&self, node: u32) -> Option<u32> {
+        let id = self.node(node).id;
+        self.nodes_at(self.node(node).seq + 1)
+            .filter(|&child| self.node(child).prev == id)
+            .min_by_key(|&child| self.node(child).id)
+    }
+
+    fn work_out_heads(&self) -> Vec<Head> {
+        let top = self.trunk.last().map(|&node| Head { tip: self.node(node).tip(), bodies_to: self.trunk_bodies });
+        if self.fork.is_none() && self.trunk.len() == self.headers.len() {
+            return top.into_iter().collect();
+        }
+        let kept = self.kept_of_fork();
+        let inner: BTreeSet<EnvelopeId> = kept.iter().map(|&node| self.node(node).prev).collect();
+        let mut heads: Vec<Head> = kept
+            .iter()
+            .map(|&node| self.node(node))
+            .filter(|held| !inner.contains(&held.id))
+            .map(|held| Head { tip: held.tip(), bodies_to: self.bodies_to_of(held) })
+            .collect();
+        // What is held above a gap, or breaks a rule of the chain, does not hide how far the chain itself reaches.
+        heads.extend(top);
+        heads.sort_unstable();
+        heads.dedup();
+        heads.truncate(FRONTIER_HEADS_MAX);
+        heads
+    }
+
+    fn bodies_to_of(&self, head: &Held) -> u64 {
+        if !head.linked {
+            return 0;
+        }
+        if self.trunk_bodies < self.trunk_len() {
+            return self.trunk_bodies.min(head.seq);
+        }
+        let path = self.path(&head.id, self.trunk_len() + 1, head.seq);
+        let above = path.iter().take_while(|held| held.body.is_some()).count();
+        self.trunk_len().min(head.seq) + above as u64
+    }
+}

@@ -1,0 +1,232 @@
+//! Stratum 2, rosters (spec 4.5.2): which keys speak for a nation, and how far.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::charter::{Charter, CharterMember};
+use crate::control::{ControlRecord, KeyStatus, Roster, RosterKey, VerifiedControl};
+use crate::ids::{AuthorKey, ControlId, Tip};
+
+/// A nation's evaluated roster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NationRoster {
+    /// The roster in force; `None` before the first one, and where two first ones contradict each other.
+    pub roster: Option<Arc<VerifiedControl>>,
+    /// Lowest version of which two valid rosters are held (`RosterFork`).
+    pub fork: Option<u64>,
+    /// The roster a charter version starts from is not held (`RosterMissing`).
+    pub missing: bool,
+    /// Every key of the roster in force, with its standing.
+    pub keys: BTreeMap<AuthorKey, KeyStanding>,
+    /// Ids of the rosters kept (spec 4.11), ascending by version, then id.
+    pub kept: Vec<(u64, ControlId)>,
+}
+
+/// Whether a key of a nation's evaluated roster may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyStanding {
+    /// It may.
+    Active {
+        /// It witnesses for the nation.
+        witness: bool,
+    },
+    /// It may not; what it said up to the cut stands.
+    Retired {
+        /// Its last envelope that counts.
+        cut: Tip,
+        /// It witnessed for the nation.
+        witness: bool,
+    },
+}
+
+impl NationRoster {
+    /// Returns the record of the roster in force.
+    pub fn record(&self) -> Option<&Roster> {
+        self.roster.as_deref().and_then(roster_of)
+    }
+
+    /// Returns version and id of the roster in force; version 0 and a zero id for none.
+    pub fn tip(&self) -> (u64, ControlId) {
+        match (&self.roster, self.record()) {
+            (Some(control), Some(roster)) => (roster.version, control.id()),
+            _ => (0, ControlId::ZERO),
+        }
+    }
+
+    /// Returns what the roster in force says of a key, label and encryption key included.
+    pub fn key(&self, node: &AuthorKey) -> Option<&RosterKey> {
+        let keys = &self.record()?.keys;
+        keys.binary_search_by_key(node, |key| key.node).ok().map(|i| &keys[i])
+    }
+}
+
+/// All rosters held that one nation's root may have signed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rosters {
+    held: BTreeMap<(u64, ControlId), Arc<VerifiedControl>>,
+    /// Every key any of them lists, for receipt check R04.
+    listed: BTreeSet<AuthorKey>,
+}
+
+impl Rosters {
+    /// Takes in a roster; whether it was new.
+    pub(crate) fn insert(&mut self, control: Arc<VerifiedControl>) -> bool {
+        let Some(roster) = roster_of(&control) else { return false };
+        self.listed.extend(roster.keys.iter().map(|key| key.node));
+        self.held.insert((roster.version, control.id()), control.clone()).is_none()
+    }
+
+    /// Whether any roster held lists `key`, valid or not (R04).
+    pub(crate) fn lists(&self, key: &AuthorKey) -> bool {
+        self.listed.contains(key)
+    }
+
+    /// Returns a roster held, by its version and id.
+    pub(crate) fn get(&self, version: u64, id: &ControlId) -> Option<&Arc<VerifiedControl>> {
+        self.held.get(&(version, *id))
+    }
+
+    /// Returns every roster held.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<VerifiedControl>> {
+        self.held.values()
+    }
+
+    /// Drops every roster that `evaluated` does not keep.
+    pub(crate) fn retain_kept(&mut self, evaluated: &NationRoster) {
+        self.held.retain(|slot, _| evaluated.kept.contains(slot));
+        self.listed = self.held.values().filter_map(|control| roster_of(control)).flat_map(keys_of).collect();
+    }
+
+    /// Follows the valid steps from the nation's floor (spec 4.5.2).
+    ///
+    /// Of each version only the two smallest ids that are valid steps from a kept one take part, since only those are kept by
+    /// every node (4.11): what is not kept cannot change the result.
+    pub(crate) fn evaluate(&self, charter: &Charter, member: &CharterMember) -> NationRoster {
+        let mut result = NationRoster::default();
+        let mut level: Vec<&Arc<VerifiedControl>> = Vec::new();
+        if member.floor.seq > 0 {
+            match self.held.get(&(member.floor.seq, ControlId::new(*member.floor.id.as_bytes()))) {
+                Some(floor) => {
+                    result.kept.push((member.floor.seq, floor.id()));
+                    result.roster = Some(floor.clone());
+                    level.push(floor);
+                }
+                None => {
+                    result.missing = true;
+                    return result;
+                }
+            }
+        }
+        let mut retired: BTreeMap<AuthorKey, Tip> = BTreeMap::new();
+        let mut version = member.floor.seq + 1;
+        loop {
+            let next: Vec<&Arc<VerifiedControl>> =
+                self.versions(version).filter(|c| is_step(charter, member, &level, version, c)).take(2).collect();
+            if next.is_empty() {
+                break;
+            }
+            for control in &next {
+                result.kept.push((version, control.id()));
+                note_cuts(&mut retired, control);
+            }
+            if next.len() > 1 && result.fork.is_none() {
+                result.fork = Some(version);
+            }
+            if result.fork.is_none() {
+                result.roster = Some(next[0].clone());
+            }
+            level = next;
+            version += 1;
+        }
+        if result.fork.is_none() {
+            // On one path a cut only ever moves down, and the last word on it is the roster in force.
+            retired.clear();
+        }
+        result.keys = standings(result.record(), &retired);
+        result
+    }
+
+    fn versions(&self, version: u64) -> impl Iterator<Item = &Arc<VerifiedControl>> {
+        self.held.range((version, ControlId::ZERO)..).take_while(move |((v, _), _)| *v == version).map(|(_, c)| c)
+    }
+}
+
+fn roster_of(control: &VerifiedControl) -> Option<&Roster> {
+    match control.record() {
+        ControlRecord::Roster(roster, _) => Some(roster),
+        ControlRecord::Genesis(_) | ControlRecord::Motion(_) | ControlRecord::Vote(..) => None,
+    }
+}
+
+fn keys_of(roster: &Roster) -> impl Iterator<Item = AuthorKey> {
+    roster.keys.iter().map(|key| key.node)
+}
+
+fn note_cuts(retired: &mut BTreeMap<AuthorKey, Tip>, control: &VerifiedControl) {
+    for key in roster_of(control).map_or(&[][..], |roster| &roster.keys) {
+        if let KeyStatus::Retired { cut } = key.status {
+            let smallest = retired.entry(key.node).or_insert(cut);
+            *smallest = (*smallest).min(cut);
+        }
+    }
+}
+
+fn standings(record: Option<&Roster>, retired: &BTreeMap<AuthorKey, Tip>) -> BTreeMap<AuthorKey, KeyStanding> {
+    let keys = record.map_or(&[][..], |roster| &roster.keys);
+    keys.iter()
+        .map(|key| {
+            let own = match key.status {
+                KeyStatus::Active => None,
+                KeyStatus::Retired { cut } => Some(cut),
+            };
+            let cut = own.into_iter().chain(retired.get(&key.node).copied()).min();
+            let standing = match cut {
+                None => KeyStanding::Active { witness: key.witness },
+                Some(cut) => KeyStanding::Retired { cut, witness: key.witness },
+            };
+            (key.node, standing)
+        })
+        .collect()
+}
+
+fn is_step(
+    charter: &Charter,
+    member: &CharterMember,
+    level: &[&Arc<VerifiedControl>],
+    version: u64,
+    control: &VerifiedControl,
+) -> bool {
+    let Some(roster) = roster_of(control) else { return false };
+    if roster.nation != member.id || roster.root != member.root || roster.root_gen != member.root_gen {
+        return false;
+    }
+    if !internally_sound(charter, roster) {
+        return false;
+    }
+    if version == 1 {
+        return roster.prev.is_zero();
+    }
+    level.iter().any(|prev| prev.id() == roster.prev && roster_of(prev).is_some_and(|prev| follows(prev, roster)))
+}
+
+fn internally_sound(charter: &Charter, roster: &Roster) -> bool {
+    let active = || roster.keys.iter().filter(|key| key.status == KeyStatus::Active);
+    active().count() <= usize::from(charter.params.max_active_keys)
+        && active().filter(|key| key.witness).count() <= 1
+        && !(roster.closed && active().next().is_some())
+}
+
+fn follows(prev: &Roster, next: &Roster) -> bool {
+    let kept = prev.keys.iter().all(|old| {
+        next.keys.binary_search_by_key(&old.node, |key| key.node).is_ok_and(|i| {
+            let new = &next.keys[i];
+            let status = match (old.status, new.status) {
+                (KeyStatus::Active, _) => true,
+                (KeyStatus::Retired { .. }, KeyStatus::Active) => false,
+                (KeyStatus::Retired { cut: old }, KeyStatus::Retired { cut: new }) => new.seq <= old.seq,
+            };
+            new.kem == old.kem && new.witness == old.witness && status
+        })
+    });
+    kept && next.version == prev.version + 1 && (next.closed || !prev.closed)
+}
