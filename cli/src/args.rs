@@ -8,6 +8,7 @@ use crate::found::genesis::GenesisCommand;
 use crate::found::root::RootCommand;
 use crate::found::roster::RosterCommand;
 use crate::output::Color;
+use crate::query::Query;
 
 /// The aid-coordination record without a coordinator.
 #[derive(Parser, Debug)]
@@ -39,4 +40,31 @@ pub enum Command {
     /// A nation's list of node keys.
     #[command(subcommand)]
     Roster(RosterCommand),
+    /// Show this node's peers, or change them.
+    Peers {
+        /// What to change; without it the peers are shown.
+        #[command(subcommand)]
+        command: Option<PeersCommand>,
+    },
+    /// A command that only reads.
+    #[command(flatten)]
+    Query(Query),
+}
+
+/// Static peers: addresses this node dials.
+#[derive(Subcommand, Debug)]
+pub enum PeersCommand {
+    /// Dial this address from now on.
+    Add {
+        /// A multiaddress such as /ip4/192.0.2.7/tcp/7400, or host:port.
+        address: String,
+        /// The key that must answer there, 64 hexadecimal digits.
+        #[arg(long, value_name = "KEY")]
+        node: Option<String>,
+    },
+    /// Dial this address no more.
+    Remove {
+        /// The address as `peers` shows it.
+        address: String,
+    },
 }

@@ -1,22 +1,31 @@
 //! The `comity` binary: every operator verb, the node, and the laboratory.
 
+mod aid;
+mod api;
 mod args;
 mod failure;
 mod found;
+mod home;
 mod output;
+mod peers;
+mod query;
+mod table;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
+use crate::api::Api;
 use crate::args::{Args, Command};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Color, Output};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let output = Output::new(args.json, args.color);
-    match run(&args, &output) {
+    let matches = command().get_matches();
+    let json = matches.get_flag("json");
+    let color = matches.get_one::<Color>("color").copied().unwrap_or_default();
+    let output = Output::new(json, color);
+    match run(&matches, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{failure}");
@@ -25,10 +34,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args, output: &Output) -> Result<(), Failure> {
+/// The whole command line: what is derived, and a verb for each kind of statement.
+fn command() -> clap::Command {
+    Args::command().subcommands(aid::commands())
+}
+
+fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
+    let home = home::of(matches.get_one("home"));
+    if let Some((name, kind_matches)) = matches.subcommand()
+        && let Some(kind) = aid::kind_of(name)
+    {
+        return aid::run(kind, kind_matches, &Api::of(&home?)?, output);
+    }
+    let args = Args::from_arg_matches(matches).map_err(|error| Failure::usage(error.to_string()))?;
     match &args.command {
         Command::Root(command) => found::root::run(command, output),
         Command::Genesis(command) => found::genesis::run(command, output),
         Command::Roster(command) => found::roster::run(command, output),
+        Command::Peers { command } => peers::run(command.as_ref(), &Api::of(&home?)?, output),
+        Command::Query(query) => query::run(query, &Api::of(&home?)?, output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
     }
 }

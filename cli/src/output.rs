@@ -52,11 +52,21 @@ impl Output {
         self.line(&line);
     }
 
+    /// Prints text as it is; a closed pipe ends the printing quietly.
+    pub fn text(&self, text: &str) {
+        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    }
+
     /// Prints text as it is, and a line end; a closed pipe ends the printing quietly.
     pub fn line(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         let _ = writeln!(out, "{text}");
     }
+}
+
+/// Returns the operating system's time as the library that prints times knows it.
+pub fn now_jiff() -> jiff::Timestamp {
+    jiff::Timestamp::now()
 }
 
 /// Returns the operating system's time, in milliseconds.

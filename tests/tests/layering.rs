@@ -35,7 +35,7 @@ fn names(line: &str, word: &str) -> bool {
     let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     line.match_indices(word).any(|(at, _)| {
         let after = line[at + word.len()..].chars().next();
-        !inside(line[..at].chars().next_back()) && !(word.ends_with(char::is_alphanumeric) && inside(after))
+        !(inside(line[..at].chars().next_back()) || word.ends_with(char::is_alphanumeric) && inside(after))
     })
 }
 

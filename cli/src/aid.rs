@@ -1,0 +1,220 @@
+//! A verb for every kind of statement, made from the one table of kinds: add, list, show, revise, withdraw, close.
+
+mod fields;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use comity_node::api::model::{Draft, WriteAnswer, WriteRequest};
+use comity_protocol::statement::Kind;
+use comity_protocol::statement::schema::{FieldType, KindSpec, Need};
+use serde_json::Map;
+
+use crate::api::Api;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::query::{self, AsOf, Query};
+use crate::table::short;
+
+/// Returns one command for each kind of statement.
+pub fn commands() -> impl Iterator<Item = Command> {
+    Kind::ALL.into_iter().map(|kind| command(kind.spec()))
+}
+
+/// Returns the kind that a command of this name is about.
+pub fn kind_of(name: &str) -> Option<Kind> {
+    Kind::from_name(&name.replace('-', "_"))
+}
+
+/// Runs the command of one kind.
+///
+/// # Errors
+/// [`Failure`]; a refused statement leaves nothing behind.
+pub fn run(kind: Kind, matches: &ArgMatches, api: &Api, output: &Output) -> Result<(), Failure> {
+    let (verb, matches) = matches.subcommand().expect("a verb is required");
+    match verb {
+        "list" => query::list(kind.name(), &as_of(matches), api, output),
+        "show" => {
+            let reference = record(matches);
+            query::run(&Query::Show { reference, as_of: as_of(matches) }, api, output)
+        }
+        "add" => {
+            let fields = fields::draft(kind.spec(), matches)?;
+            write(Draft { kind: kind.name().to_owned(), record: None, status: None, fields }, matches, api, output)
+        }
+        revision => {
+            let record = Some(record(matches));
+            let status = match revision {
+                "withdraw" => Some("withdrawn".to_owned()),
+                "close" => Some("closed".to_owned()),
+                _ => None,
+            };
+            let fields = if revision == "revise" { fields::draft(kind.spec(), matches)? } else { Map::new() };
+            write(Draft { kind: kind.name().to_owned(), record, status, fields }, matches, api, output)
+        }
+    }
+}
+
+fn command(spec: &'static KindSpec) -> Command {
+    let name = spec.kind.name();
+    let verb = name.replace('_', "-");
+    let record = Arg::new("record")
+        .required(true)
+        .value_name("RECORD")
+        .help(format!("CODE/{name}/id, or any unique prefix of it"));
+    let mut command = Command::new(verb)
+        .about(format!("{} (written by: {})", spec.doc, spec.writer.name()))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            with_fields(Command::new("add").about(format!("File a new {}", name.replace('_', " "))), spec, Entry::New)
+                .after_help(example(spec)),
+        )
+        .subcommand(Command::new("list").about("List all of this kind").arg(as_of_arg()))
+        .subcommand(Command::new("show").about("Show one with its history").arg(record.clone()).arg(as_of_arg()))
+        .subcommand(with_fields(
+            Command::new("revise")
+                .about("Write a new version; fields that are not named stay as they are")
+                .arg(record.clone()),
+            spec,
+            Entry::Revision,
+        ));
+    if spec.statuses.contains(&"withdrawn") {
+        let about = "Take it back; it stays readable";
+        command = command.subcommand(with_write(Command::new("withdraw").about(about).arg(record.clone())));
+    }
+    if spec.statuses.contains(&"closed") {
+        command = command.subcommand(with_write(Command::new("close").about("Close it").arg(record)));
+    }
+    command
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    New,
+    Revision,
+}
+
+fn with_fields(mut command: Command, spec: &'static KindSpec, entry: Entry) -> Command {
+    for field in spec.all_fields().filter(|field| field.name != "status") {
+        let flag = field.name.replace('_', "-");
+        let mut arg = Arg::new(field.name).long(flag).help(field.doc).value_name(fields::value_name(&field.holds));
+        arg = match field.holds {
+            FieldType::List(..) | FieldType::Map(..) | FieldType::Lines(_) => arg.action(ArgAction::Append),
+            FieldType::Flag => arg.num_args(0..=1).default_missing_value("true").value_parser(["true", "false"]),
+            FieldType::Choice(words) => arg.value_parser(words.to_vec()),
+            FieldType::Degrees(_) => arg.allow_negative_numbers(true),
+            _ => arg,
+        };
+        command = command.arg(arg.required(entry == Entry::New && field.need == Need::Required));
+    }
+    with_write(command)
+}
+
+fn with_write(command: Command) -> Command {
+    command
+        .next_help_heading("Writing")
+        .arg(
+            Arg::new("request-id")
+                .long("id")
+                .value_name("KEY")
+                .help("Idempotency key: the same key and content give the same answer, other content is refused"),
+        )
+        .arg(
+            Arg::new("if-version")
+                .long("if-version")
+                .value_name("ID")
+                .help("Write only if this version (its envelope id) is still the latest"),
+        )
+        .arg(
+            Arg::new("wait")
+                .long("wait")
+                .value_name("N")
+                .value_parser(value_parser!(u32))
+                .default_value("0")
+                .help("Return when N other nations confirm holding it"),
+        )
+        .arg(
+            Arg::new("timeout")
+                .long("timeout")
+                .value_name("SECONDS")
+                .value_parser(value_parser!(u32))
+                .default_value("30")
+                .help("Give up waiting after this long; the statement stays written"),
+        )
+}
+
+fn as_of_arg() -> Arg {
+    Arg::new("as_of")
+        .long("as-of")
+        .value_name("TIME")
+        .help("Compute for this moment (RFC 3339, or a day: its end) instead of now")
+}
+
+fn example(spec: &KindSpec) -> String {
+    let example = match spec.kind {
+        Kind::Profile => "profile add --name Poland --contact 'duty officer, +48 …'",
+        Kind::Hub => "hub add --name Rzeszów --hub-kind airport --code EPRZ --modes road --capacity road=400",
+        Kind::Requirement => {
+            "requirement add --item 'winter tents' --class II --quantity 1000 --unit each --priority 1 --needed-by 2026-12-20"
+        }
+        Kind::Pledge => "pledge add --requirement UKR/requirement/7k3m --quantity 400 --deliver-by 2026-12-10",
+        Kind::Accept => "accept add --pledge POL/pledge/9x2d --quantity 300",
+        Kind::Decline => "decline add --pledge POL/pledge/9x2d --reason 'already covered'",
+        Kind::Shipment => {
+            "shipment add --lines 'pledge=POL/pledge/9x2d,quantity=300' --legs 'from=Warsaw,to=Lviv,mode=road,eta=2026-12-09'"
+        }
+        Kind::Dispatch => "dispatch add --shipment POL/shipment/4c8w",
+        Kind::LossReport => "loss-report add --shipment POL/shipment/4c8w --line 0 --quantity 20 --reason fire",
+        Kind::Receipt => "receipt add --shipment POL/shipment/4c8w --line 0 --counted 280 --damaged torn=5 --final",
+        Kind::Observation => "observation add --source 'OCHA FTS' --row 12 --item shelter --donor DEU",
+    };
+    format!("Example: comity {example}")
+}
+
+fn write(draft: Draft, matches: &ArgMatches, api: &Api, output: &Output) -> Result<(), Failure> {
+    let wait = *matches.get_one::<u32>("wait").expect("has a default");
+    let timeout_ms = u64::from(*matches.get_one::<u32>("timeout").expect("has a default")) * 1_000;
+    let request = WriteRequest {
+        id: text(matches, "request-id").map(str::to_owned),
+        if_version: text(matches, "if-version").map(str::to_owned),
+        wait,
+        timeout_ms: Some(timeout_ms),
+        draft,
+    };
+    let answer: WriteAnswer = api.run(|client| async move {
+        let client = client.with_timeout(std::time::Duration::from_millis(timeout_ms + 30_000));
+        client.post("/v1/write", request.id.as_deref(), &request).await
+    })?;
+    output.result(&answer, || in_words(&answer));
+    if answer.wait_satisfied == Some(false) {
+        return Err(Failure::refused(format!("{} other nations did not confirm in time", wait))
+            .because(format!("held by {} so far; it is durable here", list(&answer.held_by)))
+            .hint("nothing is lost: it spreads as soon as they can be reached"));
+    }
+    Ok(())
+}
+
+fn in_words(answer: &WriteAnswer) -> String {
+    let again = if answer.replayed { " (already written under this key)" } else { "" };
+    format!(
+        "{} version {}{again}\ndurable here, held by {}",
+        answer.record,
+        short(&answer.version),
+        list(&answer.held_by)
+    )
+}
+
+fn list(nations: &[String]) -> String {
+    if nations.is_empty() { "no other nation yet".to_owned() } else { nations.join(" ") }
+}
+
+fn record(matches: &ArgMatches) -> String {
+    text(matches, "record").expect("the record is required").to_owned()
+}
+
+fn as_of(matches: &ArgMatches) -> AsOf {
+    AsOf { as_of: text(matches, "as_of").map(str::to_owned) }
+}
+
+fn text<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
+    matches.get_one::<String>(name).map(String::as_str)
+}

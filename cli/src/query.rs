@@ -1,0 +1,223 @@
+//! Commands that ask the node and print what it answers.
+
+mod aid;
+mod node;
+
+use std::path::PathBuf;
+
+use comity_node::api::model::Change;
+
+use crate::api::Api;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::table::{dash, short, visible};
+
+/// Commands that only read.
+#[derive(clap::Subcommand, Debug)]
+pub enum Query {
+    /// Show this node: who it is, what it holds, whom it reaches.
+    Status,
+    /// Show the alliance's nations and their nodes.
+    Nations,
+    /// Show the newest envelopes.
+    Log {
+        /// Only this nation's, by code.
+        #[arg(long, value_name = "CODE")]
+        nation: Option<String>,
+        /// How many.
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: u32,
+    },
+    /// Show one statement: its latest version, its history, who refers to it.
+    Show {
+        /// CODE/kind/id, any unique prefix of it, or …@version.
+        reference: String,
+        #[command(flatten)]
+        as_of: AsOf,
+    },
+    /// Say why a statement or an envelope stands as it does.
+    Explain {
+        /// CODE/kind/id, any unique prefix of it, or an envelope id.
+        reference: String,
+        #[command(flatten)]
+        as_of: AsOf,
+    },
+    /// Follow what changes, one line each, until interrupted.
+    Watch {
+        /// Stop after this many changes.
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+    },
+    /// Show every requirement with its cover and its pledges.
+    Board {
+        #[command(flatten)]
+        as_of: AsOf,
+    },
+    /// Show what is missing.
+    Gaps {
+        #[command(flatten)]
+        as_of: AsOf,
+        /// Also show requirements without a gap.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show every conflict and warning, and who can clear it.
+    Flags {
+        #[command(flatten)]
+        as_of: AsOf,
+    },
+    /// Write the record out.
+    Export {
+        /// JSON lines of every statement, or CSV tables.
+        #[arg(value_enum)]
+        format: ExportFormat,
+        #[command(flatten)]
+        as_of: AsOf,
+        /// Into this file instead of standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// The moment a view is computed for.
+#[derive(clap::Args, Debug, Clone)]
+pub struct AsOf {
+    /// Compute for this moment (RFC 3339, or a day: its end) instead of now.
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+}
+
+impl AsOf {
+    /// Returns the query parameter, if one was given.
+    pub fn query(&self) -> Vec<(&str, &str)> {
+        self.as_of.as_deref().map(|at| ("as_of", at)).into_iter().collect()
+    }
+}
+
+/// What an export looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated tables.
+    Csv,
+}
+
+/// Runs a reading command.
+///
+/// # Errors
+/// [`Failure`].
+pub fn run(query: &Query, api: &Api, output: &Output) -> Result<(), Failure> {
+    match query {
+        Query::Status => {
+            let status = api.run(|client| async move { client.get("/v1/status", &[]).await })?;
+            output.result(&status, || node::status(&status));
+        }
+        Query::Nations => {
+            let nations = api.run(|client| async move { client.get("/v1/nations", &[]).await })?;
+            output.result(&nations, || node::nations(&nations));
+        }
+        Query::Log { nation, limit } => {
+            let limit = limit.to_string();
+            let mut query = vec![("limit", limit.as_str())];
+            query.extend(nation.as_deref().map(|code| ("nation", code)));
+            let log = api.run(|client| async move { client.get("/v1/log", &query).await })?;
+            output.result(&log, || node::log(&log));
+        }
+        Query::Show { reference, as_of } => {
+            let mut query = as_of.query();
+            query.push(("ref", reference));
+            let shown = api.run(|client| async move { client.get("/v1/show", &query).await })?;
+            output.result(&shown, || aid::shown(&shown));
+        }
+        Query::Explain { reference, as_of } => {
+            let mut query = as_of.query();
+            query.push(("ref", reference));
+            let explained = api.run(|client| async move { client.get("/v1/explain", &query).await })?;
+            output.result(&explained, || aid::explanation(&explained));
+        }
+        Query::Watch { count } => watch(*count, api, output)?,
+        Query::Board { as_of } => {
+            let board = api.run(|client| async move { client.get("/v1/board", &as_of.query()).await })?;
+            output.result(&board, || aid::board(&board));
+        }
+        Query::Gaps { as_of, all } => {
+            let gaps = api.run(|client| async move { client.get("/v1/gaps", &as_of.query()).await })?;
+            output.result(&gaps, || aid::gaps(&gaps, *all));
+        }
+        Query::Flags { as_of } => {
+            let flags = api.run(|client| async move { client.get("/v1/flags", &as_of.query()).await })?;
+            output.result(&flags, || aid::flags(&flags));
+        }
+        Query::Export { format, as_of, out } => export(*format, as_of, out.as_ref(), api, output)?,
+    }
+    Ok(())
+}
+
+/// Prints the records of one kind.
+///
+/// # Errors
+/// [`Failure`].
+pub fn list(kind: &str, as_of: &AsOf, api: &Api, output: &Output) -> Result<(), Failure> {
+    let mut query = as_of.query();
+    query.push(("kind", kind));
+    let listing = api.run(|client| async move { client.get("/v1/list", &query).await })?;
+    output.result(&listing, || aid::listing(&listing));
+    Ok(())
+}
+
+/// Prints the node's peers.
+///
+/// # Errors
+/// [`Failure`].
+pub fn peers(api: &Api, output: &Output) -> Result<(), Failure> {
+    let peers = api.run(|client| async move { client.get("/v1/peers", &[]).await })?;
+    output.result(&peers, || node::peers(&peers));
+    Ok(())
+}
+
+fn export(
+    format: ExportFormat,
+    as_of: &AsOf,
+    out: Option<&PathBuf>,
+    api: &Api,
+    output: &Output,
+) -> Result<(), Failure> {
+    let mut query = as_of.query();
+    query.push((
+        "format",
+        match format {
+            ExportFormat::Jsonl => "jsonl",
+            ExportFormat::Csv => "csv",
+        },
+    ));
+    let text = api.run(|client| async move { client.get_text("/v1/export", &query).await })?;
+    match out {
+        None => output.text(&text),
+        Some(path) => {
+            std::fs::write(path, &text).map_err(|error| Failure::file("write", path, &error))?;
+            output.line(&format!("{} lines in {}", text.lines().count(), path.display()));
+        }
+    }
+    Ok(())
+}
+
+fn watch(count: Option<u64>, api: &Api, output: &Output) -> Result<(), Failure> {
+    api.run(|client| async move {
+        let mut events = client.watch().await?;
+        let mut left = count;
+        while left != Some(0) {
+            let Some(change) = events.next().await? else { break };
+            output.result(&change, || change_line(&change));
+            left = left.map(|left| left - 1);
+        }
+        Ok(())
+    })
+}
+
+fn change_line(change: &Change) -> String {
+    let subject = if change.records.is_empty() { dash(change.detail.as_deref()) } else { change.records.join(" ") };
+    let who = dash(change.nation.as_deref());
+    let envelope = change.envelope.as_deref().map(short).unwrap_or_default();
+    format!("{}  {:<10} {who:<4} {envelope:<10}  {}", change.at, change.event, visible(&subject))
+}

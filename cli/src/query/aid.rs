@@ -1,0 +1,279 @@
+//! The aid record in words.
+
+use std::fmt::Write as _;
+
+use comity_node::api::model::{Board, BoardRow, Explanation, FlagRow, Flags, Gaps, Listing, RecordRow, Shown};
+use serde_json::Value;
+
+use crate::output::now_jiff;
+use crate::table::{Column, ago, dash, number, short, table, visible};
+
+/// Returns `board` as a table of requirements with their pledges below them.
+pub fn board(board: &Board) -> String {
+    let mut rows = Vec::new();
+    for row in &board.rows {
+        rows.push(requirement_line(row));
+        for pledge in &row.pledges {
+            let buckets = &pledge.buckets;
+            rows.push(vec![
+                format!("  {}", pledge.pledge),
+                String::new(),
+                number(buckets.pledged),
+                number(buckets.delivered),
+                number(buckets.in_transit),
+                number(buckets.to_ship),
+                number(buckets.offered_firm + buckets.offered_conditional),
+                String::new(),
+                String::new(),
+                pledge.state.clone(),
+                pledge.flags.join(" "),
+            ]);
+        }
+    }
+    let columns = [
+        Column::Left("REQUIREMENT / PLEDGE"),
+        Column::Left("ITEM"),
+        Column::Right("QUANTITY"),
+        Column::Right("DELIVERED"),
+        Column::Right("TRANSIT"),
+        Column::Right("TO SHIP"),
+        Column::Right("OFFERED"),
+        Column::Right("GAP"),
+        Column::Left("UNIT"),
+        Column::Left("STATE"),
+        Column::Left("FLAGS"),
+    ];
+    with_moment(&board.as_of, &table(&columns, rows, "no requirements"))
+}
+
+fn requirement_line(row: &BoardRow) -> Vec<String> {
+    let cover = &row.cover;
+    vec![
+        row.requirement.clone(),
+        row.item.clone(),
+        number(cover.quantity),
+        number(cover.delivered),
+        number(cover.in_transit),
+        number(cover.to_ship),
+        number(cover.offered + cover.offered_conditional),
+        number(cover.gap_firm),
+        cover.unit.clone(),
+        std::iter::once(row.state.as_str())
+            .chain(row.overlays.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(", "),
+        row.flags.join(" "),
+    ]
+}
+
+/// Returns `gaps` as a table; requirements without a gap only where `all` asks for them.
+pub fn gaps(gaps: &Gaps, all: bool) -> String {
+    let rows = gaps.rows.iter().filter(|row| all || row.gap_firm > 0).map(|row| {
+        vec![
+            row.requirement.clone(),
+            row.item.clone(),
+            number(row.quantity),
+            number(row.delivered),
+            number(row.in_transit),
+            number(row.to_ship),
+            number(row.offered),
+            number(row.gap_firm),
+            number(row.gap_after_offers),
+            number(row.gap_if_all),
+            row.unit.clone(),
+            row.flags.join(" "),
+        ]
+    });
+    let columns = [
+        Column::Left("REQUIREMENT"),
+        Column::Left("ITEM"),
+        Column::Right("NEEDED"),
+        Column::Right("DELIVERED"),
+        Column::Right("TRANSIT"),
+        Column::Right("TO SHIP"),
+        Column::Right("OFFERED"),
+        Column::Right("GAP"),
+        Column::Right("AFTER OFFERS"),
+        Column::Right("IF ALL"),
+        Column::Left("UNIT"),
+        Column::Left("FLAGS"),
+    ];
+    with_moment(&gaps.as_of, &table(&columns, rows.collect(), "nothing is missing"))
+}
+
+/// Returns `flags` as a table.
+pub fn flags(flags: &Flags) -> String {
+    with_moment(&flags.as_of, &flag_table(&flags.rows))
+}
+
+fn flag_table(rows: &[FlagRow]) -> String {
+    let rows = rows.iter().map(|row| {
+        vec![
+            row.case.clone(),
+            row.name.clone(),
+            row.statements.join(" "),
+            if row.clears.is_empty() { "clears itself".to_owned() } else { row.clears.join(" ") },
+            dash(row.detail.as_deref()),
+        ]
+    });
+    let columns = [
+        Column::Left("CASE"),
+        Column::Left("FLAG"),
+        Column::Left("STATEMENTS"),
+        Column::Left("CLEARED BY"),
+        Column::Left("DETAIL"),
+    ];
+    table(&columns, rows.collect(), "no flags")
+}
+
+/// Returns the records of one kind as a table.
+pub fn listing(listing: &Listing) -> String {
+    let now = now_jiff();
+    let rows = listing.rows.iter().map(|row| {
+        vec![
+            row.record.clone(),
+            state_of(row),
+            summary(row),
+            ago(&row.time, now),
+            if row.surviving > 1 { format!("{} versions", row.surviving) } else { short(&row.version) },
+            row.flags.join(" "),
+        ]
+    });
+    let columns = [
+        Column::Left("RECORD"),
+        Column::Left("STATE"),
+        Column::Left("SAYS"),
+        Column::Left("CLAIMED"),
+        Column::Left("VERSION"),
+        Column::Left("FLAGS"),
+    ];
+    with_moment(&listing.as_of, &table(&columns, rows.collect(), "none"))
+}
+
+fn state_of(row: &RecordRow) -> String {
+    match (&row.invalid, &row.state) {
+        (Some(reason), _) => format!("invalid: {reason}"),
+        (None, Some(state)) => state.clone(),
+        (None, None) => row.status.clone(),
+    }
+}
+
+/// The fields a person looks for first, in this order.
+const SUMMARY: [&str; 12] = [
+    "item",
+    "name",
+    "quantity",
+    "counted",
+    "unit",
+    "requirement",
+    "pledge",
+    "shipment",
+    "deliver_to",
+    "needed_by",
+    "deliver_by",
+    "reason",
+];
+
+fn summary(row: &RecordRow) -> String {
+    let said = SUMMARY.iter().filter_map(|name| row.fields.get(*name)).map(plain);
+    said.collect::<Vec<_>>().join(" ")
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Returns one statement in words.
+pub fn shown(shown: &Shown) -> String {
+    let record = &shown.record;
+    let mut text = format!("{}\n", record.record);
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<20} {}", visible(value));
+    };
+    line("version", &record.version);
+    line("claimed", &record.time);
+    line("state", &state_of(record));
+    for (name, value) in &record.fields {
+        line(name, &plain(value));
+    }
+    if let Some(buckets) = &record.buckets {
+        line(
+            "buckets",
+            &format!(
+                "delivered {}, in transit {}, to ship {}, offered {} + {} conditional ({})",
+                number(buckets.delivered),
+                number(buckets.in_transit),
+                number(buckets.to_ship),
+                number(buckets.offered_firm),
+                number(buckets.offered_conditional),
+                buckets.unit
+            ),
+        );
+    }
+    if let Some(cover) = &record.cover {
+        line(
+            "gap",
+            &format!(
+                "{} firm, {} after offers, {} if all ({})",
+                number(cover.gap_firm),
+                number(cover.gap_after_offers),
+                number(cover.gap_if_all),
+                cover.unit
+            ),
+        );
+    }
+    for referrer in &shown.referred_by {
+        line("referred to by", referrer);
+    }
+    if shown.versions.len() > 1 {
+        let _ = writeln!(text, "versions, newest first:");
+        for version in &shown.versions {
+            let standing = if version.replaced { "replaced" } else { "stands" };
+            let _ = writeln!(text, "  {} {} {standing}", version.time, version.version);
+        }
+    }
+    if !shown.flags.is_empty() {
+        let _ = writeln!(text, "{}", flag_table(&shown.flags));
+    }
+    with_moment(&shown.as_of, text.trim_end())
+}
+
+/// Returns why something stands as it does, in words.
+pub fn explanation(explained: &Explanation) -> String {
+    let mut text = format!(
+        "{}\nenvelope {} is number {} of node {} of {}, claimed at {}\nit is {}",
+        explained.subject,
+        explained.envelope,
+        number(explained.seq),
+        short(&explained.node),
+        explained.nation,
+        explained.time,
+        explained.standing
+    );
+    if let Some(verdict) = &explained.verdict {
+        let _ = write!(text, ", its change is {verdict}");
+    }
+    if let Some(reason) = &explained.reason {
+        let _ = write!(text, " ({reason})");
+    }
+    if let Some(seq) = explained.fork {
+        let _ = write!(text, "\nits author signed two envelopes numbered {seq}");
+    }
+    if !explained.held_by.is_empty() {
+        let _ = write!(text, "\nheld by {}", explained.held_by.join(" "));
+    }
+    for step in &explained.steps {
+        let _ = write!(text, "\n- {}", visible(step));
+    }
+    if !explained.flags.is_empty() {
+        let _ = write!(text, "\n{}", flag_table(&explained.flags));
+    }
+    text
+}
+
+fn with_moment(as_of: &str, text: &str) -> String {
+    format!("as of {as_of}\n{text}")
+}

@@ -1,0 +1,138 @@
+//! The node, its peers, its alliance and its log, in words.
+
+use std::fmt::Write as _;
+
+use comity_node::api::model::{Log, Nations, Peers, Status};
+
+use crate::output::now_jiff;
+use crate::table::{Column, ago, dash, number, short, table, visible};
+
+/// Returns `status` in words.
+pub fn status(status: &Status) -> String {
+    let mut text = format!(
+        "{} node {} ({}) of alliance {:?}\n",
+        status.nation,
+        short(&status.node),
+        visible(status.label.as_deref().unwrap_or("no label")),
+        visible(&status.alliance_name),
+    );
+    let mut row = |name: &str, value: String| {
+        let _ = writeln!(text, "  {name:<10} {value}");
+    };
+    row("standing", status.standing.clone());
+    if !status.authoring.allowed {
+        row("writing", format!("stopped: {}", dash(status.authoring.reason.as_deref())));
+    }
+    row("listens", if status.listen.is_empty() { "nowhere".to_owned() } else { status.listen.join(" ") });
+    let connected = status.peers.iter().filter(|peer| peer.connected).count();
+    row("peers", format!("{connected} of {} connected", status.peers.len()));
+    row("record", format!("{} statements in {} envelopes", number(status.statements), number(status.envelopes)));
+    row("waiting", format!("{}, void {}", number(status.waiting), number(status.void)));
+    row("held", short(&status.held));
+    row("state", short(&status.state));
+    row(
+        "charter",
+        format!(
+            "version {}, {} nations, quorum {}",
+            status.charter.height, status.charter.nations, status.charter.quorum
+        ),
+    );
+    row("quota", format!("{} of {} bytes of this node's chain", number(status.quota_used), number(status.quota)));
+    row("store", format!("{}, {} bytes", status.store, number(status.store_bytes)));
+    for fork in &status.forks {
+        row("FORK", format!("{} node {} at envelope {}", fork.nation, short(&fork.node), fork.seq));
+    }
+    for warning in &status.warnings {
+        row("warning", visible(warning));
+    }
+    text.trim_end().to_owned()
+}
+
+/// Returns `peers` as a table.
+pub fn peers(peers: &Peers) -> String {
+    let now = now_jiff();
+    let rows = peers.peers.iter().map(|peer| {
+        vec![
+            dash(peer.nation.as_deref()),
+            peer.node.as_deref().map_or_else(|| "-".to_owned(), short),
+            dash(peer.label.as_deref()),
+            peer.standing.clone(),
+            if peer.connected { "connected".to_owned() } else { "not connected".to_owned() },
+            number(peer.lag.behind),
+            number(peer.lag.ahead),
+            peer.heard.as_deref().map_or_else(|| "never".to_owned(), |at| ago(at, now)),
+            peer.addresses.join(" "),
+        ]
+    });
+    let columns = [
+        Column::Left("NATION"),
+        Column::Left("NODE"),
+        Column::Left("LABEL"),
+        Column::Left("STANDING"),
+        Column::Left("LINK"),
+        Column::Right("BEHIND"),
+        Column::Right("AHEAD"),
+        Column::Left("HEARD"),
+        Column::Left("ADDRESSES"),
+    ];
+    table(&columns, rows.collect(), "no peers; add one with `comity peers add ADDRESS`")
+}
+
+/// Returns `nations` as a table.
+pub fn nations(nations: &Nations) -> String {
+    let now = now_jiff();
+    let rows = nations.nations.iter().map(|nation| {
+        vec![
+            nation.code.clone(),
+            nation.name.clone(),
+            nation.state.clone(),
+            nation.roster_version.map_or_else(|| "-".to_owned(), |version| version.to_string()),
+            nation.nodes.len().to_string(),
+            number(nation.statements),
+            number(nation.waiting),
+            number(nation.void),
+            nation.last_heard.as_deref().map_or_else(|| "never".to_owned(), |at| ago(at, now)),
+        ]
+    });
+    let columns = [
+        Column::Left("CODE"),
+        Column::Left("NAME"),
+        Column::Left("STATE"),
+        Column::Right("ROSTER"),
+        Column::Right("NODES"),
+        Column::Right("STATEMENTS"),
+        Column::Right("WAITING"),
+        Column::Right("VOID"),
+        Column::Left("HEARD"),
+    ];
+    table(&columns, rows.collect(), "no nations")
+}
+
+/// Returns `log` as a table.
+pub fn log(log: &Log) -> String {
+    let now = now_jiff();
+    let rows = log.rows.iter().map(|row| {
+        let verdict = row.reason.as_deref().or(row.verdict.as_deref());
+        vec![
+            short(&row.envelope),
+            row.nation.clone(),
+            number(row.seq),
+            ago(&row.time, now),
+            row.kind.clone(),
+            row.standing.clone(),
+            dash(verdict),
+            row.records.join(" "),
+        ]
+    });
+    let columns = [
+        Column::Left("ENVELOPE"),
+        Column::Left("NATION"),
+        Column::Right("SEQ"),
+        Column::Left("CLAIMED"),
+        Column::Left("KIND"),
+        Column::Left("STANDING"),
+        Column::Left("VERDICT"),
+        Column::Left("RECORDS"),
+    ];
+    table(&columns, rows.collect(), "nothing was said yet")
+}
