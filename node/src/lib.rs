@@ -4,3 +4,7 @@ pub mod api;
 pub mod client;
 pub mod config;
 pub mod logging;
+
+pub mod blame;
+pub mod store;
+pub mod home;

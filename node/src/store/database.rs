@@ -1,0 +1,563 @@
+//! The one connection that writes: requests in groups, each alone in a savepoint, all in one transaction.
+//!
+//! Nothing here knows of threads, so that the simulator can run the same code over its own disk.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use comity_protocol::control::VerifiedControl;
+use comity_protocol::effect::{Remembered, SaveOp};
+use comity_protocol::envelope::AttestedHeader;
+use comity_protocol::ids::{AuthorId, EnvelopeId, Id};
+use comity_protocol::keys::Signature;
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+
+use super::damage::Spot;
+use super::error::{Full, OpenError, SaveError};
+use super::held::{Held, check32, remembered_check32};
+use super::schema::{self, Access, PAGE_BYTES};
+use super::{Identity, Lane, Saved, Settings, Space};
+
+/// Below this much free space an error of the disk counts as "no space left".
+const DEVICE_FULL_BYTES: u64 = 1_048_576;
+
+/// The most pages that SQLite can count.
+const PAGES_MAX: u64 = 4_294_967_294;
+
+/// An author's row and what its rows add up to.
+#[derive(Clone, Copy)]
+struct AuthorRow {
+    row: i64,
+    held: Held,
+}
+
+/// The writer's connection.
+pub struct Database {
+    connection: Connection,
+    path: PathBuf,
+    settings: Settings,
+    authors: BTreeMap<AuthorId, AuthorRow>,
+    /// Authors touched by the transaction under way.
+    pending: BTreeMap<AuthorId, AuthorRow>,
+    /// Rows that loading found damaged, by author row and seq: a header that comes again replaces them in place.
+    damaged: BTreeMap<Spot, i64>,
+    /// The header saved last and its cumulative bytes: mostly the parent of the next one.
+    last: Option<(EnvelopeId, u64)>,
+    failed: Option<Arc<rusqlite::Error>>,
+}
+
+impl Database {
+    /// Creates the store of one node; complete or not there at all, whatever happens meanwhile.
+    ///
+    /// # Errors
+    /// [`OpenError`], [`OpenError::Exists`] if there is one; the folder is then unchanged.
+    pub fn create(path: &Path, identity: &Identity, control: &[VerifiedControl]) -> Result<(), OpenError> {
+        if path.exists() {
+            return Err(OpenError::Exists { path: path.to_owned() });
+        }
+        let draft = path.with_extension("sqlite.new");
+        remove_draft(&draft).map_err(|source| io(&draft, "remove", source))?;
+        create_draft(&draft, identity, control).inspect_err(|_| {
+            // What is left is of no use to anybody, and the first error says more than a second one.
+            remove_draft(&draft).unwrap_or_default();
+        })?;
+        std::fs::rename(&draft, path).map_err(|source| io(path, "create", source))?;
+        if let Some(folder) = path.parent() {
+            let sync = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+            sync.map_err(|source| io(folder, "sync", source))?;
+        }
+        Ok(())
+    }
+
+    /// Opens an existing store for writing.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(path: &Path, settings: Settings) -> Result<Self, OpenError> {
+        let mut connection = schema::open(path, Access::Write, settings.vfs.as_deref())?;
+        schema::migrate(&mut connection, path)?;
+        let authors = read_authors(&connection).map_err(|source| schema::sql(path, "read", source))?;
+        let mut database = Self {
+            connection,
+            path: path.to_owned(),
+            settings,
+            authors,
+            pending: BTreeMap::new(),
+            damaged: BTreeMap::new(),
+            last: None,
+            failed: None,
+        };
+        database.set_bytes_max(database.settings.bytes_max).map_err(|source| schema::sql(path, "configure", source))?;
+        Ok(database)
+    }
+
+    /// Changes the bound on the file; a bound below its present size keeps it from growing.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn set_bytes_max(&mut self, bytes_max: Option<u64>) -> rusqlite::Result<()> {
+        let pages = bytes_max.map_or(PAGES_MAX, |bytes| bytes / PAGE_BYTES).clamp(1, PAGES_MAX);
+        let pages = i64::try_from(pages).expect("at most PAGES_MAX");
+        self.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+        self.settings.bytes_max = bytes_max;
+        Ok(())
+    }
+
+    /// Remembers which rows are damaged, so that they are replaced when their envelope comes again.
+    pub(super) fn set_damaged(&mut self, damaged: BTreeMap<Spot, i64>) {
+        self.damaged = damaged;
+    }
+
+    /// Saves a group of requests in one transaction and answers each; a bad request fails alone.
+    ///
+    /// When this returns, every request answered with `Ok` is on the disk.
+    pub fn save(&mut self, lane: Lane, group: &[Vec<SaveOp>]) -> Vec<Result<Saved, SaveError>> {
+        match self.try_save(lane, group) {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.roll_back();
+                group.iter().map(|_| Err(error.clone())).collect()
+            }
+        }
+    }
+
+    fn try_save(&mut self, lane: Lane, group: &[Vec<SaveOp>]) -> Result<Vec<Result<Saved, SaveError>>, SaveError> {
+        if let Some(error) = &self.failed {
+            return Err(SaveError::Fatal(Arc::clone(error)));
+        }
+        let free = self.free_bytes();
+        self.check_floor(lane, free)?;
+        self.run("BEGIN IMMEDIATE")?;
+        let mut outcomes = Vec::with_capacity(group.len());
+        for ops in group {
+            let before = self.pending.clone();
+            self.run("SAVEPOINT request")?;
+            let outcome = ops.iter().try_for_each(|op| self.apply(op));
+            if let Err(error) = &outcome {
+                // A full disk or a failing one ends the whole group: the database may have rolled it back already.
+                if !matches!(error, SaveError::NoHeader { .. } | SaveError::KeyReused { .. } | SaveError::Range { .. })
+                {
+                    return Err(error.clone());
+                }
+                self.run("ROLLBACK TO request")?;
+                self.pending = before;
+                self.last = None;
+            }
+            self.run("RELEASE request")?;
+            outcomes.push(outcome);
+        }
+        self.write_frontiers()?;
+        self.run("COMMIT")?;
+        self.authors.append(&mut self.pending);
+        let saved = Saved { store_bytes: self.bytes(), space: self.space(free) };
+        Ok(outcomes.into_iter().map(|outcome| outcome.map(|()| saved)).collect())
+    }
+
+    fn apply(&mut self, op: &SaveOp) -> Result<(), SaveError> {
+        match op {
+            SaveOp::Header(header) => self.save_header(header),
+            SaveOp::Signature { id, signature } => self.save_signature(id, signature),
+            SaveOp::Body { id, bytes } => self.save_body(id, bytes),
+            SaveOp::Control(control) => insert_control(&self.connection, control).map_err(|error| self.failure(error)),
+            SaveOp::Remember(remembered) => self.save_remembered(remembered),
+        }
+    }
+
+    fn save_header(&mut self, attested: &AttestedHeader) -> Result<(), SaveError> {
+        let header = attested.header();
+        let id = attested.id();
+        let seq = signed(header.seq, "seq")?;
+        let cum = signed(self.cumulative(attested)?, "cumulative size")?;
+        let bytes = header.encode();
+        let signature = attested.signature().map(|signature| signature.0);
+        let mut author = self.author_row(&header.author_id())?;
+        if let Some(pos) = self.damaged_spot(author.row, seq, &id)? {
+            self.execute(
+                "UPDATE header SET author = ?2, seq = ?3, id = ?4, bytes = ?5, sig = ?6, cum = ?7 WHERE pos = ?1",
+                params![pos, author.row, seq, id.as_bytes(), bytes, signature, cum],
+            )?;
+            return Ok(());
+        }
+        let added = self.execute(
+            "INSERT INTO header(author, seq, id, bytes, sig, cum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT(id) DO NOTHING",
+            params![author.row, seq, id.as_bytes(), bytes, signature, cum],
+        )?;
+        if added == 1 {
+            author.held.add_header(&id);
+            self.pending.insert(header.author_id(), author);
+        } else if let Some(signature) = attested.signature() {
+            self.save_signature(&id, signature)?;
+        }
+        Ok(())
+    }
+
+    fn save_signature(&mut self, id: &EnvelopeId, signature: &Signature) -> Result<(), SaveError> {
+        let found = self.execute("UPDATE header SET sig = ?2 WHERE id = ?1", params![id.as_bytes(), signature.0])?;
+        if found == 1 { Ok(()) } else { Err(SaveError::NoHeader { id: *id }) }
+    }
+
+    /// Returns the quota bytes of the chain up to and with this header; 0 if its parent is not held (fork evidence).
+    fn cumulative(&mut self, attested: &AttestedHeader) -> Result<u64, SaveError> {
+        let header = attested.header();
+        let below = match &self.last {
+            _ if header.seq == 1 => Some(0),
+            Some((id, cum)) if *id == header.prev => Some(*cum),
+            Some(_) | None => self.query("SELECT cum FROM header WHERE id = ?1", [header.prev.as_bytes()], |row| {
+                row.get::<_, i64>(0).map(i64::unsigned_abs)
+            })?,
+        };
+        let cum = below.filter(|below| header.seq == 1 || *below > 0).map_or(0, |below| below + header.quota_bytes());
+        self.last = Some((attested.id(), cum));
+        Ok(cum)
+    }
+
+    /// Returns the row that `id` should be in if that row was found damaged.
+    fn damaged_spot(&mut self, author: i64, seq: i64, id: &EnvelopeId) -> Result<Option<i64>, SaveError> {
+        if self.damaged.is_empty() {
+            return Ok(None);
+        }
+        let pos = match self.damaged.get(&Spot::Id(*id)).copied() {
+            Some(pos) => Some(pos),
+            None if self.header_at(id)?.is_some() => None,
+            None => self.damaged.get(&Spot::Seq { author, seq }).copied(),
+        };
+        self.damaged.retain(|_, held| Some(*held) != pos);
+        Ok(pos)
+    }
+
+    fn save_body(&mut self, id: &EnvelopeId, bytes: &[u8]) -> Result<(), SaveError> {
+        let Some((pos, author)) = self.header_at(id)? else {
+            return Err(SaveError::NoHeader { id: *id });
+        };
+        let added = self.execute(
+            "INSERT INTO body(header_pos, bytes) VALUES (?1, ?2) ON CONFLICT(header_pos) DO NOTHING",
+            params![pos, bytes],
+        )?;
+        if added == 1 {
+            self.change_author(author, |held| held.add_body(id));
+        } else {
+            self.execute("UPDATE body SET bytes = ?2 WHERE header_pos = ?1 AND bytes IS NOT ?2", params![pos, bytes])?;
+        }
+        Ok(())
+    }
+
+    fn save_remembered(&mut self, answer: &Remembered) -> Result<(), SaveError> {
+        let sql = "SELECT key, content, kind, id, version, check32 FROM idempotency WHERE key = ?1";
+        let held = self.query(sql, [&answer.key], |row| Ok(super::load::remembered_row(row)))?;
+        if let Some(Some(held)) = held {
+            let key = answer.key.clone();
+            return if held == *answer { Ok(()) } else { Err(SaveError::KeyReused { key }) };
+        }
+        let (kind, id) = &answer.record;
+        self.execute(
+            "INSERT OR REPLACE INTO idempotency(key, content, kind, id, version, check32) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                answer.key,
+                answer.content.as_bytes(),
+                kind,
+                id,
+                answer.version.as_bytes(),
+                remembered_check32(answer).as_bytes()
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Returns the position of a header and its author.
+    fn header_at(&mut self, id: &EnvelopeId) -> Result<Option<(i64, AuthorId)>, SaveError> {
+        self.query(
+            "SELECT h.pos, a.nation, a.key FROM header h JOIN author a ON a.id = h.author WHERE h.id = ?1",
+            [id.as_bytes()],
+            |row| Ok((row.get(0)?, AuthorId { nation: Id::new(row.get(1)?), key: Id::new(row.get(2)?) })),
+        )
+    }
+
+    fn change_author(&mut self, author: AuthorId, change: impl FnOnce(&mut Held)) {
+        let known = self.pending.get(&author).or_else(|| self.authors.get(&author)).copied();
+        let mut row = known.expect("an author whose header was found has a row");
+        change(&mut row.held);
+        self.pending.insert(author, row);
+    }
+
+    fn author_row(&mut self, author: &AuthorId) -> Result<AuthorRow, SaveError> {
+        if let Some(row) = self.pending.get(author).or_else(|| self.authors.get(author)) {
+            return Ok(*row);
+        }
+        self.execute(
+            "INSERT INTO author(nation, key) VALUES (?1, ?2)",
+            params![author.nation.as_bytes(), author.key.as_bytes()],
+        )?;
+        let row = AuthorRow { row: self.connection.last_insert_rowid(), held: Held::default() };
+        self.pending.insert(*author, row);
+        Ok(row)
+    }
+
+    fn write_frontiers(&mut self) -> Result<(), SaveError> {
+        let touched: Vec<AuthorRow> = self.pending.values().copied().collect();
+        touched.iter().try_for_each(|author| self.write_frontier(author))
+    }
+
+    fn write_frontier(&mut self, author: &AuthorRow) -> Result<(), SaveError> {
+        let held = author.held.encode();
+        let check = check32("frontier", &[&author.row.to_be_bytes(), &held]);
+        self.execute(
+            "INSERT INTO frontier(author, held, check32) VALUES (?1, ?2, ?3)
+             ON CONFLICT(author) DO UPDATE SET held = excluded.held, check32 = excluded.check32",
+            params![author.row, held, check.as_bytes()],
+        )?;
+        Ok(())
+    }
+
+    /// Makes the frontier cache of `author` say what the rows say, after what was missing was fetched again.
+    ///
+    /// # Errors
+    /// [`SaveError`]; the cache is then unchanged.
+    pub fn rebuild_frontier(&mut self, author: &AuthorId) -> Result<(), SaveError> {
+        let Some(mut row) = self.authors.get(author).copied() else { return Ok(()) };
+        row.held = sum_rows(&self.connection, row.row).map_err(|error| self.failure(error))?;
+        self.write_frontier(&row)?;
+        self.authors.insert(*author, row);
+        Ok(())
+    }
+
+    /// Moves what the write-ahead log holds into the file and empties the log, so that little of what was acknowledged
+    /// lies where a flipped bit would drop all that follows (STORE 2). Waits for nobody.
+    ///
+    /// Returns whether the log is empty now.
+    pub fn checkpoint(&mut self) -> bool {
+        if self.failed.is_some() {
+            return true;
+        }
+        let waited = self.connection.busy_timeout(std::time::Duration::ZERO);
+        let result = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE);
+        let restored = self.connection.busy_timeout(super::BUSY_TIMEOUT);
+        match waited.and(result).and_then(|done| restored.map(|()| done)) {
+            Ok(_) => true,
+            Err(error) => {
+                // A reader in the way is no failure; the next idle second tries again.
+                if let SaveError::Fatal(error) = self.failure(error) {
+                    tracing::error!(%error, "checkpoint failed");
+                }
+                false
+            }
+        }
+    }
+
+    /// Bytes of the write-ahead log.
+    pub fn wal_bytes(&self) -> u64 {
+        std::fs::metadata(super::wal_path(&self.path)).map_or(0, |meta| meta.len())
+    }
+
+    /// Bytes of the file and its write-ahead log.
+    pub fn bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |meta| meta.len()) + self.wal_bytes()
+    }
+
+    /// Whether the disk or the file failed, so that every further write is refused.
+    pub fn failed(&self) -> Option<&Arc<rusqlite::Error>> {
+        self.failed.as_ref()
+    }
+
+    fn free_bytes(&self) -> u64 {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        // A file system that cannot say is treated as roomy: the write itself will tell.
+        rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn check_floor(&self, lane: Lane, free: u64) -> Result<(), SaveError> {
+        let floor = match lane {
+            Lane::Live => self.settings.free_min,
+            Lane::CatchUp => self.settings.catch_up_free_min,
+        };
+        if free < floor { Err(SaveError::DiskFull(Full::Floor { free, floor })) } else { Ok(()) }
+    }
+
+    fn space(&self, free: u64) -> Space {
+        if free < self.settings.catch_up_free_min { Space::Low } else { Space::Ample }
+    }
+
+    fn roll_back(&mut self) {
+        self.pending.clear();
+        self.last = None;
+        if self.connection.is_autocommit() {
+            return;
+        }
+        if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+            tracing::error!(%error, "rollback failed");
+            self.failed.get_or_insert_with(|| Arc::new(error));
+        }
+    }
+
+    fn execute(&mut self, sql: &str, params: impl rusqlite::Params) -> Result<usize, SaveError> {
+        let result = self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(params));
+        result.map_err(|error| self.failure(error))
+    }
+
+    fn query<T>(
+        &mut self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, SaveError> {
+        let result = self.connection.prepare_cached(sql);
+        let result = result.and_then(|mut statement| statement.query_row(params, read).optional());
+        result.map_err(|error| self.failure(error))
+    }
+
+    fn run(&mut self, sql: &str) -> Result<(), SaveError> {
+        self.execute(sql, []).map(|_| ())
+    }
+
+    /// Sorts an error of the database: full, busy, or the end of all writing.
+    fn failure(&mut self, error: rusqlite::Error) -> SaveError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => SaveError::DiskFull(match self.settings.bytes_max {
+                Some(bytes_max) if self.free_bytes() >= DEVICE_FULL_BYTES => Full::Quota { bytes_max },
+                _ => Full::Device,
+            }),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => SaveError::Busy,
+            // The shared memory of the write-ahead log cannot grow on a full disk; nothing was written then.
+            Some(ErrorCode::SystemIoFailure)
+                if error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+                    && self.free_bytes() < DEVICE_FULL_BYTES =>
+            {
+                SaveError::DiskFull(Full::Device)
+            }
+            _ => {
+                let error = Arc::clone(self.failed.get_or_insert_with(|| Arc::new(error)));
+                SaveError::Fatal(error)
+            }
+        }
+    }
+}
+
+fn signed(value: u64, what: &'static str) -> Result<i64, SaveError> {
+    i64::try_from(value).map_err(|_| SaveError::Range { what })
+}
+
+fn io(path: &Path, doing: &'static str, source: std::io::Error) -> OpenError {
+    OpenError::Io { path: path.to_owned(), doing, source }
+}
+
+/// Removes a half-made file and what SQLite puts beside it.
+fn remove_draft(draft: &Path) -> std::io::Result<()> {
+    let beside = |suffix: &str| {
+        let mut name = draft.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    for path in [draft.to_owned(), beside("-journal"), beside("-wal"), beside("-shm")] {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn create_draft(draft: &Path, identity: &Identity, control: &[VerifiedControl]) -> Result<(), OpenError> {
+    use rusqlite::OpenFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+    // Made by us first, so that nobody but us can read it from its first moment.
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft)
+        .map_err(|source| io(draft, "create", source))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = schema::connect(draft, flags, None)?;
+    let failed = |source| schema::sql(draft, "create", source);
+    schema::create_tables(&connection).map_err(failed)?;
+    let rows: [(&str, &[u8]); 5] = [
+        ("alliance", identity.alliance.as_bytes()),
+        ("nation", identity.nation.as_bytes()),
+        ("node", identity.node.as_bytes()),
+        ("created_by", concat!("comity ", env!("CARGO_PKG_VERSION")).as_bytes()),
+        ("min_reader", &1_u32.to_be_bytes()),
+    ];
+    for (key, value) in rows {
+        connection.execute("INSERT INTO meta(key, value) VALUES (?1, ?2)", params![key, value]).map_err(failed)?;
+    }
+    let meta = identity.nation.as_bytes();
+    let check = check32("own_key", &[identity.node.as_bytes(), meta]);
+    connection
+        .execute(
+            "INSERT INTO own_key(id, meta, check32) VALUES (?1, ?2, ?3)",
+            params![identity.node.as_bytes(), meta, check.as_bytes()],
+        )
+        .map_err(failed)?;
+    for record in control {
+        insert_control(&connection, record).map_err(failed)?;
+    }
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
+    if mode != "wal" {
+        let (pragma, wanted) = ("journal_mode", "wal");
+        return Err(OpenError::Setting { path: draft.to_owned(), pragma, wanted, found: mode });
+    }
+    connection.close().map_err(|(_, source)| failed(source))?;
+    std::fs::File::open(draft).and_then(|file| file.sync_all()).map_err(|source| io(draft, "sync", source))
+}
+
+/// Adds a control record, or replaces a damaged row of the same id.
+fn insert_control(connection: &Connection, control: &VerifiedControl) -> rusqlite::Result<()> {
+    let row = super::control::to_row(control);
+    let nation = row.nation.map(|nation| *nation.as_bytes());
+    // Heights are 32 bits and versions at most 4,096, so this never saturates.
+    let n = i64::try_from(row.n).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO control(id, kind, nation, n, bytes, sig) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT(id) DO UPDATE SET kind = excluded.kind, nation = excluded.nation, n = excluded.n,
+                                       bytes = excluded.bytes, sig = excluded.sig",
+    )?;
+    statement.execute(params![control.id().as_bytes(), row.kind, nation, n, row.bytes, row.sig])?;
+    Ok(())
+}
+
+/// Reads every author with its cached sums; a damaged cache row is summed up anew.
+fn read_authors(connection: &Connection) -> rusqlite::Result<BTreeMap<AuthorId, AuthorRow>> {
+    let mut statement = connection.prepare(
+        "SELECT a.id, a.nation, a.key, f.held, f.check32 FROM author a LEFT JOIN frontier f ON f.author = a.id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut authors = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let number: i64 = row.get(0)?;
+        let (Ok(nation), Ok(key)) = (row.get(1), row.get(2)) else { continue };
+        let cached = cached_held(row, number, 3, 4);
+        let held = cached.map_or_else(|| sum_rows(connection, number), Ok)?;
+        authors.insert(AuthorId { nation: Id::new(nation), key: Id::new(key) }, AuthorRow { row: number, held });
+    }
+    Ok(authors)
+}
+
+/// Returns the cached sums in these two columns; `None` if they are missing or damaged.
+pub(super) fn cached_held(row: &rusqlite::Row<'_>, author: i64, held: usize, check: usize) -> Option<Held> {
+    let bytes = row.get_ref(held).ok()?.as_blob().ok()?;
+    let check = row.get_ref(check).ok()?.as_blob().ok()?;
+    let good = check == check32("frontier", &[&author.to_be_bytes(), bytes]).as_bytes();
+    if good { Held::decode(bytes).ok() } else { None }
+}
+
+/// Adds up the rows of one author.
+fn sum_rows(connection: &Connection, author: i64) -> rusqlite::Result<Held> {
+    let mut statement = connection.prepare(
+        "SELECT h.id, b.header_pos IS NOT NULL FROM header h LEFT JOIN body b ON b.header_pos = h.pos
+         WHERE h.author = ?1",
+    )?;
+    let mut rows = statement.query([author])?;
+    let mut held = Held::default();
+    while let Some(row) = rows.next()? {
+        let Ok(id) = row.get(0) else { continue };
+        let id = Id::new(id);
+        held.add_header(&id);
+        if row.get(1)? {
+            held.add_body(&id);
+        }
+    }
+    Ok(held)
+}

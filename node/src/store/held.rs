@@ -1,0 +1,77 @@
+//! The frontier cache: per author, what the rows should add up to.
+//!
+//! SQLite has no page checksums, so a row can vanish without an error. Each transaction therefore also writes counts and
+//! sums over the ids of all rows of the authors it touched; loading and checking compare them with the rows.
+
+use comity_protocol::codec::{DecodeError, Reader, Writer};
+use comity_protocol::effect::Remembered;
+use comity_protocol::ids::{Digest, EnvelopeId};
+use comity_protocol::keys::tagged_hash;
+
+/// What one author's rows add up to; the sums do not depend on the order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Headers held.
+    pub(super) headers: u64,
+    /// Bodies held.
+    pub(super) bodies: u64,
+    /// Exclusive or of the ids of the headers held.
+    pub(super) header_sum: [u8; 32],
+    /// Exclusive or of the ids of the envelopes whose bodies are held.
+    pub(super) body_sum: [u8; 32],
+}
+
+impl Held {
+    /// Counts a header in.
+    pub(super) fn add_header(&mut self, id: &EnvelopeId) {
+        self.headers += 1;
+        toggle(&mut self.header_sum, id);
+    }
+
+    /// Counts a body in.
+    pub(super) fn add_body(&mut self, id: &EnvelopeId) {
+        self.bodies += 1;
+        toggle(&mut self.body_sum, id);
+    }
+
+    /// Returns the cached form.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        out.u64(self.headers).u64(self.bodies).raw(&self.header_sum).raw(&self.body_sum);
+        out.into_bytes()
+    }
+
+    /// Reads the cached form.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Reader::new(bytes);
+        let held =
+            Self { headers: input.u64()?, bodies: input.u64()?, header_sum: input.array()?, body_sum: input.array()? };
+        input.finish()?;
+        Ok(held)
+    }
+}
+
+fn toggle(sum: &mut [u8; 32], id: &EnvelopeId) {
+    for (byte, add) in sum.iter_mut().zip(id.as_bytes()) {
+        *byte ^= add;
+    }
+}
+
+/// Returns the hash that rows without an id of their own carry in `check32`.
+pub(super) fn check32(table: &str, columns: &[&[u8]]) -> Digest {
+    let mut out = Writer::new();
+    out.str(table);
+    for column in columns {
+        out.bytes(column);
+    }
+    tagged_hash("row", &out.into_bytes())
+}
+
+/// Returns the hash that the row of a remembered answer carries.
+pub(super) fn remembered_check32(answer: &Remembered) -> Digest {
+    let (kind, id) = &answer.record;
+    check32(
+        "idempotency",
+        &[answer.key.as_bytes(), answer.content.as_bytes(), kind.as_bytes(), id.as_bytes(), answer.version.as_bytes()],
+    )
+}
