@@ -10,3 +10,6 @@ pub mod draft;
 pub mod files;
 pub mod kiel;
 pub mod relay;
+pub mod report;
+pub mod scenario;
+pub mod wire;

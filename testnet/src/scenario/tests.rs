@@ -1,0 +1,89 @@
+use super::*;
+
+const SMALL: &str = include_str!("../../scenarios/three-nations.toml");
+
+fn fails(text: &str) -> String {
+    Scenario::parse("small.toml", text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_default_scenario_has_eight_nations_and_the_largest_donor_is_the_one_the_figures_say() {
+    let scenario = Scenario::find(DEFAULT).unwrap();
+    assert_eq!(scenario.codes(), ["UKR", "POL", "USA", "DEU", "GBR", "DNK", "NLD", "NOR"]);
+    assert_eq!(scenario.largest_donor().as_deref(), Some("USA"));
+    assert_eq!(scenario.as_of, 1);
+    let kinds: BTreeSet<&str> = scenario.records.iter().map(|record| record.kind.as_str()).collect();
+    assert!(
+        ["requirement", "pledge", "accept", "hub", "shipment", "dispatch", "receipt"].iter().all(|k| kinds.contains(k))
+    );
+    let leave = Step::Leave { nation: Leaver::LargestDonor, acknowledged: 50 };
+    assert!(scenario.timeline.contains(&leave));
+}
+
+#[test]
+fn references_and_days_are_read_from_fields() {
+    let scenario = Scenario::find(DEFAULT).unwrap();
+    let shipment = scenario.records.iter().find(|record| record.key == "ship-usa-food").unwrap();
+    assert_eq!(shipment.needs, ["bremerhaven", "dorohusk", "lviv", "usa-food"].map(str::to_owned).into());
+    assert_eq!(shipment.fields["legs"][0]["eta"], serde_json::json!({ "days": 2 }));
+}
+
+#[test]
+fn a_fault_is_named_by_line_and_key() {
+    for (from, to, expected) in [
+        ("seed = 3", "seed = \"x\"", "small.toml, line 6, key seed: "),
+        ("seed = 3", "sead = 3", "small.toml, line 6, key sead: unknown field `sead`"),
+        ("seed = 3", "seed = ", "small.toml, line 6, key seed: "),
+        ("as_of = 1", "as_of = 9999", "small.toml, line 7, key as_of: 9999 where 0 to 3650 are possible"),
+        ("role = \"recipient\"", "role = \"king\"", "small.toml, line 11, key role: king is none of donor, recipient"),
+        ("code = \"POL\"", "code = \"pol\"", "key nation: pol is no nation code; a code is three capital letters"),
+        ("code = \"POL\"", "code = \"UKR\"", "key nation: UKR stands there twice"),
+        ("by = \"DEU\"", "by = \"FRA\"", "small.toml, line 24, key by: FRA is not among the nations"),
+        ("pledge = \"@deu-blankets\"", "pledge = \"@x\"", "line 36, key pledge: @x names no earlier record"),
+        ("quantity = 1000", "quantity = 1.5", "line 21, key quantity: a statement's field holds text"),
+        ("step = \"heal\"", "step = \"sing\"", "line 58, key step: sing is none of write, burst, wait"),
+        ("records = \"start\"", "records = \"stop\"", "line 45, key records: stop names no earlier record"),
+        ("[[\"UKR\", \"POL\"], [\"DEU\"]]", "[[\"UKR\"], [\"DEU\"]]", "line 51, key sides: POL is on no side"),
+        ("[[\"UKR\", \"POL\"], [\"DEU\"]]", "[[\"UKR\", \"POL\", \"DEU\"]]", "key sides: 1 where 2 to 3 are possible"),
+        ("cut = \"reset\"", "cut = \"axe\"", "line 52, key cut: "),
+        ("every_ms = 30", "", "line 47, key every_ms: missing"),
+        ("step = \"heal\"\n", "step = \"restart\"\nnation = \"POL\"\n", "key step: its node was not killed"),
+        ("step = \"stop\"", "step = \"wait\"", "key timeline: at the end every node"),
+    ] {
+        assert!(SMALL.contains(from), "{from}");
+        let message = fails(&SMALL.replacen(from, to, 1));
+        assert!(message.contains(expected), "{from} -> {to}: {message}");
+    }
+}
+
+#[test]
+fn an_unknown_scenario_names_the_built_in_ones() {
+    let message = Scenario::find("no-such").unwrap_err().to_string();
+    assert_eq!(message, "no scenario no-such; built in are largest-donor-leaves, three-nations");
+}
+
+#[test]
+fn other_nations_take_the_place_of_those_left_out() {
+    let codes = |list: &[&str]| list.iter().map(|code| (*code).to_owned()).collect::<Vec<String>>();
+    let scenario = Scenario::find(DEFAULT).unwrap();
+    let among = scenario.clone().among(&codes(&["UKR", "POL", "DEU", "GBR", "FRA"])).unwrap();
+    assert_eq!(among.codes(), ["UKR", "POL", "DEU", "GBR", "FRA"]);
+    assert_eq!(among.nations[4].name, "France");
+    assert!(among.records.iter().all(|record| record.by != "USA" && !record.key.contains("usa")));
+    assert_eq!(among.largest_donor().as_deref(), Some("DEU"));
+    assert!(!among.timeline.iter().any(|step| matches!(step, Step::Kill { .. } | Step::Restart { .. })));
+    let sides = among.timeline.iter().find_map(|step| match step {
+        Step::Partition { sides, .. } => Some(sides.clone()),
+        _ => None,
+    });
+    assert_eq!(sides.unwrap().iter().map(BTreeSet::len).sum::<usize>(), 5);
+    for (list, expected) in [
+        (vec!["POL", "DEU"], "nations: UKR is a recipient and must take part"),
+        (vec!["UKR", "POL", "pl"], "nations: pl is no nation code"),
+        (vec!["UKR", "POL", "POL"], "nations: POL stands there twice"),
+        (vec!["UKR"], "nations: 1 where 2 to 64 are possible"),
+    ] {
+        let message = scenario.clone().among(&codes(&list)).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
