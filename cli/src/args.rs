@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::found::genesis::GenesisCommand;
 use crate::found::root::RootCommand;
 use crate::found::roster::RosterCommand;
+use crate::import::ImportCommand;
 use crate::output::Color;
 use crate::query::Query;
 
@@ -46,6 +47,9 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<PeersCommand>,
     },
+    /// Take other people's data into this nation's section, as observations only.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// A command that only reads.
     #[command(flatten)]
     Query(Query),

@@ -6,6 +6,7 @@ mod args;
 mod failure;
 mod found;
 mod home;
+mod import;
 mod output;
 mod peers;
 mod query;
@@ -52,6 +53,7 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
         Command::Genesis(command) => found::genesis::run(command, output),
         Command::Roster(command) => found::roster::run(command, output),
         Command::Peers { command } => peers::run(command.as_ref(), &Api::of(&home?)?, output),
+        Command::Import(command) => import::run(command, &Api::of(&home?)?, output),
         Command::Query(query) => query::run(query, &Api::of(&home?)?, output),
     }
 }
