@@ -13,10 +13,12 @@ use crate::roster::{KeyStanding, NationRoster};
 use crate::section::{Section, Verdict, WaitingReason};
 use crate::witness::Acknowledgements;
 
+mod author;
 mod controls;
 mod digest;
 mod receipt;
 
+pub use author::AuthorError;
 pub use receipt::{ControlReceipt, Receipt};
 
 use controls::Controls;
@@ -472,3 +474,6 @@ impl State {
         self.chains.values().find(|chain| chain.get(id).is_some()).map(Chain::author)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,3 +30,6 @@ pub mod view;
 pub mod frontier;
 pub mod message;
 pub mod effect;
+// for the tests of every crate
+#[doc(hidden)]
+pub mod testing;
