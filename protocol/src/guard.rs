@@ -19,6 +19,3 @@ pub use compose::{Draft, DraftWrite, compose};
 pub use index::Guard;
 pub use prescan::{Prescan, prescan};
 pub use reason::VoidReason;
-
-#[cfg(test)]
-mod tests;
