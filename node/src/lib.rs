@@ -8,3 +8,4 @@ pub mod logging;
 pub mod blame;
 pub mod store;
 pub mod home;
+pub mod transport;

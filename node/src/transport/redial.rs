@@ -1,0 +1,307 @@
+//! When to dial whom: one entry for each peer, jittered back-off, no clock of its own (NETWORK 5).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use comity_protocol::ids::AuthorKey;
+use libp2p::Multiaddr;
+use libp2p::swarm::ConnectionId;
+
+use super::identity::split_peer;
+use super::{Admission, DialError, DialOrigin, DialState, DialStatus, DialTarget, TransportTiming};
+
+/// Addresses tried for one peer; they are dialled at once, so the dial timeout holds for all together.
+const ADDRESSES_MAX: usize = 8;
+/// Peers in the dial list: a full alliance with every key its rosters allow Active, and static addresses.
+const TARGETS_MAX: usize = 1_024;
+
+/// What is dialled as one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TargetId {
+    /// A peer known by key: all its addresses.
+    Node(AuthorKey),
+    /// An address whose key is not known beforehand.
+    Address(Multiaddr),
+}
+
+/// A dial to start now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Dial {
+    pub(super) target: TargetId,
+    pub(super) addresses: Vec<Multiaddr>,
+}
+
+#[derive(Clone, Debug)]
+struct Target {
+    addresses: BTreeSet<Multiaddr>,
+    /// Found on the local network; they come and go by themselves.
+    found: BTreeSet<Multiaddr>,
+    /// The key expected, or the one that answered last.
+    node: Option<AuthorKey>,
+    origin: DialOrigin,
+    attempts: u32,
+    next: Instant,
+    dialling: Option<ConnectionId>,
+    last_error: Option<DialError>,
+}
+
+impl Target {
+    fn new(node: Option<AuthorKey>, origin: DialOrigin, next: Instant) -> Self {
+        Self {
+            addresses: BTreeSet::new(),
+            found: BTreeSet::new(),
+            node,
+            origin,
+            attempts: 0,
+            next,
+            dialling: None,
+            last_error: None,
+        }
+    }
+}
+
+/// Decides on dials; told what happened, asked what is due.
+#[derive(Debug)]
+pub(super) struct Redial {
+    me: AuthorKey,
+    timing: TransportTiming,
+    targets: BTreeMap<TargetId, Target>,
+    /// Peers that are connected, and since when.
+    connected: BTreeMap<AuthorKey, Instant>,
+    /// Keys that a running attempt expects.
+    attempts_at: BTreeSet<AuthorKey>,
+    random: u64,
+}
+
+impl Redial {
+    /// Nobody to dial yet; `seed` decides the jitter.
+    pub(super) fn new(me: AuthorKey, timing: TransportTiming, seed: u64) -> Self {
+        Self {
+            me,
+            timing,
+            targets: BTreeMap::new(),
+            connected: BTreeMap::new(),
+            attempts_at: BTreeSet::new(),
+            random: seed,
+        }
+    }
+
+    /// Replaces the list; what stays keeps its back-off, what is new is due at once.
+    pub(super) fn set_targets(&mut self, list: Vec<DialTarget>, now: Instant) {
+        let mut old = std::mem::take(&mut self.targets);
+        for item in list {
+            let (address, named) = split_peer(&item.address);
+            let node = item.node.or(named);
+            if node == Some(self.me) {
+                continue;
+            }
+            let id = node.map_or_else(|| TargetId::Address(address.clone()), TargetId::Node);
+            if self.targets.len() >= TARGETS_MAX && !self.targets.contains_key(&id) {
+                tracing::warn!(%address, "dial list is full");
+                continue;
+            }
+            let first = now + self.head_start(node.as_ref());
+            let target = self.targets.entry(id.clone()).or_insert_with(|| {
+                let mut target = old.remove(&id).unwrap_or_else(|| Target::new(node, item.origin, first));
+                target.addresses.clear();
+                target.origin = item.origin;
+                target
+            });
+            if item.origin == DialOrigin::Static {
+                target.origin = DialOrigin::Static;
+            }
+            if target.addresses.len() < ADDRESSES_MAX {
+                target.addresses.insert(address);
+            }
+        }
+        for (id, mut target) in old {
+            if target.found.is_empty()
+                && target.dialling.is_some()
+                && let Some(node) = target.node
+            {
+                self.attempts_at.remove(&node);
+            }
+            if !target.found.is_empty() {
+                target.addresses.clear();
+                target.origin = DialOrigin::Learned;
+                self.targets.entry(id).or_insert(target);
+            }
+        }
+    }
+
+    /// Adds an address found on the local network.
+    pub(super) fn found(&mut self, node: AuthorKey, address: &Multiaddr, now: Instant) {
+        let id = TargetId::Node(node);
+        if node == self.me || (self.targets.len() >= TARGETS_MAX && !self.targets.contains_key(&id)) {
+            return;
+        }
+        let first = now + self.head_start(Some(&node));
+        let target = self.targets.entry(id).or_insert_with(|| Target::new(Some(node), DialOrigin::Learned, first));
+        if target.found.len() < ADDRESSES_MAX {
+            target.found.insert(split_peer(address).0);
+        }
+    }
+
+    /// Takes back an address found on the local network.
+    pub(super) fn lost_sight(&mut self, node: AuthorKey, address: &Multiaddr) {
+        let id = TargetId::Node(node);
+        if let Some(target) = self.targets.get_mut(&id) {
+            target.found.remove(&split_peer(address).0);
+            if target.found.is_empty() && target.addresses.is_empty() {
+                self.targets.remove(&id);
+            }
+        }
+    }
+
+    /// Returns a dial that is due; the caller says with [`Self::started`] or [`Self::not_started`] what became of it.
+    pub(super) fn due(&self, admission: &Admission, now: Instant) -> Option<Dial> {
+        let (id, target) =
+            self.targets.iter().find(|(id, target)| target.next <= now && self.may_dial(id, target, admission))?;
+        let addresses = target.addresses.union(&target.found).take(ADDRESSES_MAX).cloned().collect();
+        Some(Dial { target: id.clone(), addresses })
+    }
+
+    /// When the next dial is due, if nothing else happens.
+    pub(super) fn next_due(&self, admission: &Admission) -> Option<Instant> {
+        let open = self.targets.iter().filter(|(id, target)| self.may_dial(id, target, admission));
+        open.map(|(_, target)| target.next).min()
+    }
+
+    /// An attempt runs.
+    pub(super) fn started(&mut self, target: &TargetId, connection: ConnectionId) {
+        if let Some(target) = self.targets.get_mut(target) {
+            target.dialling = Some(connection);
+            self.attempts_at.extend(target.node);
+        }
+    }
+
+    /// An attempt could not even start.
+    pub(super) fn not_started(&mut self, target: &TargetId, error: DialError, now: Instant) {
+        self.back_off(target, error, now);
+    }
+
+    /// An attempt failed.
+    pub(super) fn failed(&mut self, connection: ConnectionId, error: DialError, now: Instant) {
+        if let Some(id) = self.dialling(connection) {
+            self.back_off(&id, error, now);
+        }
+    }
+
+    /// A connection to `node` is up; `connection` tells which attempt led to it, if one did.
+    pub(super) fn connected(&mut self, node: AuthorKey, connection: ConnectionId, now: Instant) {
+        if let Some(target) = self.dialling(connection).and_then(|id| self.targets.get_mut(&id)) {
+            target.dialling = None;
+            if let Some(expected) = target.node.replace(node) {
+                self.attempts_at.remove(&expected);
+            }
+        }
+        self.connected.entry(node).or_insert(now);
+    }
+
+    /// The last connection to `node` is gone: a short one leaves the back-off to grow, a lasting one resets it.
+    pub(super) fn disconnected(&mut self, node: AuthorKey, now: Instant) {
+        let Some(since) = self.connected.remove(&node) else { return };
+        let lasting = now.saturating_duration_since(since) >= self.timing.lasting;
+        let ids: Vec<TargetId> =
+            self.targets.iter().filter(|(_, target)| target.node == Some(node)).map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            if lasting && let Some(target) = self.targets.get_mut(&id) {
+                target.attempts = 0;
+            }
+            self.wait(&id, now);
+            if let Some(target) = self.targets.get_mut(&id) {
+                target.last_error = if lasting { None } else { Some(DialError::ClosedEarly) };
+            }
+        }
+    }
+
+    /// Describes every target.
+    pub(super) fn status(&self, admission: &Admission, now: Instant) -> Vec<DialStatus> {
+        let describe = |(id, target): (&TargetId, &Target)| {
+            let state = if target.node.is_some_and(|node| self.connected.contains_key(&node)) {
+                DialState::Connected
+            } else if target.dialling.is_some() {
+                DialState::Dialling
+            } else if self.may_dial(id, target, admission) {
+                DialState::Waiting(target.next.saturating_duration_since(now))
+            } else {
+                DialState::Held
+            };
+            DialStatus {
+                node: target.node,
+                addresses: target.addresses.union(&target.found).cloned().collect(),
+                state,
+                attempts: target.attempts,
+                last_error: target.last_error,
+            }
+        };
+        self.targets.iter().map(describe).collect()
+    }
+
+    fn may_dial(&self, id: &TargetId, target: &Target, admission: &Admission) -> bool {
+        if target.dialling.is_some() || target.node.is_some_and(|node| self.busy(&node)) {
+            return false;
+        }
+        match (target.origin, id) {
+            (DialOrigin::Learned, _) => target.node.is_some_and(|node| admission.active.contains(&node)),
+            (DialOrigin::Static, TargetId::Node(node)) => {
+                admission.active.contains(node) || !admission.refused.contains(node)
+            }
+            // Whoever answered last, another node may stand there by now.
+            (DialOrigin::Static, TargetId::Address(_)) => true,
+        }
+    }
+
+    /// Whether `node` is connected, or an attempt that expects it runs.
+    fn busy(&self, node: &AuthorKey) -> bool {
+        self.connected.contains_key(node) || self.attempts_at.contains(node)
+    }
+
+    fn dialling(&self, connection: ConnectionId) -> Option<TargetId> {
+        self.targets.iter().find(|(_, target)| target.dialling == Some(connection)).map(|(id, _)| id.clone())
+    }
+
+    fn back_off(&mut self, id: &TargetId, error: DialError, now: Instant) {
+        self.wait(id, now);
+        if let Some(target) = self.targets.get_mut(id) {
+            target.last_error = Some(error);
+        }
+    }
+
+    /// Sets the next attempt after the back-off, between half of it and all of it, and lets the back-off grow.
+    fn wait(&mut self, id: &TargetId, now: Instant) {
+        let random = self.next_random();
+        let Some(target) = self.targets.get_mut(id) else { return };
+        let doubled = self.timing.redial_first.saturating_mul(1 << target.attempts.min(20));
+        let half = doubled.min(self.timing.redial_max) / 2;
+        let jitter = half.mul_f64(f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX));
+        if target.dialling.take().is_some()
+            && let Some(node) = target.node
+        {
+            self.attempts_at.remove(&node);
+        }
+        target.attempts = target.attempts.saturating_add(1);
+        let node = target.node;
+        let next = now + half + jitter + self.head_start(node.as_ref());
+        if let Some(target) = self.targets.get_mut(id) {
+            target.next = next;
+        }
+    }
+
+    /// What the larger key waits, so that the smaller one dials first.
+    fn head_start(&self, node: Option<&AuthorKey>) -> Duration {
+        match node {
+            Some(node) if self.me > *node => self.timing.head_start,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The next number of a splitmix64 sequence.
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
