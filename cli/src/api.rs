@@ -1,9 +1,9 @@
 //! Asking the node over its socket, and its refusals as failures.
 
 use std::future::Future;
-use std::path::Path;
 
 use comity_node::client::{Client, ClientError};
+use comity_node::home::Home;
 
 use crate::failure::{Exit, Failure};
 
@@ -18,12 +18,13 @@ impl Api {
     ///
     /// # Errors
     /// [`Failure`] with exit code 4 where the system gives no runtime.
-    pub fn of(home: &Path) -> Result<Self, Failure> {
+    pub fn of(home: &Home) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Failure::environment("cannot start").because(error.to_string()))?;
-        Ok(Self { runtime, client: Client::new(&home.join("node.sock")) })
+        let socket = home.socket().map_err(|error| Failure::environment(error.to_string()))?;
+        Ok(Self { runtime, client: Client::new(&socket) })
     }
 
     /// Runs one exchange to its end.

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::found::genesis::GenesisCommand;
 use crate::found::root::RootCommand;
 use crate::found::roster::RosterCommand;
+use crate::home::InitArgs;
 use crate::import::ImportCommand;
 use crate::output::Color;
 use crate::query::Query;
@@ -41,6 +42,11 @@ pub enum Command {
     /// A nation's list of node keys.
     #[command(subcommand)]
     Roster(RosterCommand),
+    /// Make the home of a new node.
+    Init(InitArgs),
+    /// The node itself.
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Show this node's peers, or change them.
     Peers {
         /// What to change; without it the peers are shown.
@@ -70,5 +76,16 @@ pub enum PeersCommand {
     Remove {
         /// The address as `peers` shows it.
         address: String,
+    },
+}
+
+/// The node itself.
+#[derive(Subcommand, Debug)]
+pub enum NodeCommand {
+    /// Check that the store still says what was written into it; also beside a running node.
+    Check {
+        /// Hash every record again and check every signature.
+        #[arg(long)]
+        deep: bool,
     },
 }

@@ -3,6 +3,7 @@
 mod aid;
 mod api;
 mod args;
+mod check;
 mod failure;
 mod found;
 mod home;
@@ -15,10 +16,12 @@ mod table;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
+use comity_node::store::Depth;
 
 use crate::api::Api;
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, NodeCommand};
 use crate::failure::Failure;
+use crate::found::roster::RosterCommand;
 use crate::output::{Color, Output};
 
 fn main() -> ExitCode {
@@ -29,7 +32,7 @@ fn main() -> ExitCode {
     match run(&matches, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            output.failure(&failure);
             ExitCode::from(failure.exit as u8)
         }
     }
@@ -51,7 +54,12 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
     match &args.command {
         Command::Root(command) => found::root::run(command, output),
         Command::Genesis(command) => found::genesis::run(command, output),
+        Command::Roster(RosterCommand::Import { files }) => home::import_rosters(&home?, files, output),
         Command::Roster(command) => found::roster::run(command, output),
+        Command::Init(args) => home::init(&home?, args, output),
+        Command::Node(NodeCommand::Check { deep }) => {
+            check::run(&home?, if *deep { Depth::Deep } else { Depth::Quick }, output)
+        }
         Command::Peers { command } => peers::run(command.as_ref(), &Api::of(&home?)?, output),
         Command::Import(command) => import::run(command, &Api::of(&home?)?, output),
         Command::Query(query) => query::run(query, &Api::of(&home?)?, output),

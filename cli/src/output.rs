@@ -4,7 +4,10 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use comity_protocol::ids::Timestamp;
+use owo_colors::OwoColorize as _;
 use serde::Serialize;
+
+use crate::failure::Failure;
 
 /// When to colour text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -31,7 +34,7 @@ impl Output {
         let color = match color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         };
         Self { json, color: color && !json }
     }
@@ -41,9 +44,17 @@ impl Output {
         self.json
     }
 
-    /// Whether text may be coloured.
-    pub const fn color(&self) -> bool {
-        self.color
+    /// Prints a failure on standard error, its labels coloured where the terminal may be.
+    pub fn failure(&self, failure: &Failure) {
+        let mut err = std::io::stderr().lock();
+        for line in failure.to_string().lines() {
+            let line = match line.split_once(' ') {
+                Some((label @ "error:", rest)) if self.color => format!("{} {rest}", label.red().bold()),
+                Some((label @ ("cause:" | "hint:"), rest)) if self.color => format!("{} {rest}", label.bold()),
+                _ => line.to_owned(),
+            };
+            let _ = writeln!(err, "{line}");
+        }
     }
 
     /// Prints one result: as one JSON object, or as the text that `text` returns.

@@ -92,7 +92,7 @@ pub fn run(command: &GenesisCommand, output: &Output) -> Result<(), Failure> {
         }
         GenesisCommand::Sign { draft, root, out } => {
             let genesis = load_draft(draft)?;
-            let key = root::load(root)?.key;
+            let key = root::load(root)?;
             let (public, signature) = genesis.sign(&key);
             if !genesis.founders.iter().any(|founder| founder.root == public) {
                 return Err(Failure::refused(format!("{} is not the root key of any founder", root.display()))

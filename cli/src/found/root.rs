@@ -25,14 +25,6 @@ pub enum RootCommand {
     },
 }
 
-/// A nation's root key from its file.
-pub struct RootFile {
-    /// The nation's code.
-    pub code: String,
-    /// The key.
-    pub key: SecretKey,
-}
-
 #[derive(Serialize)]
 struct NewRoot<'a> {
     code: &'a str,
@@ -64,15 +56,14 @@ pub fn run(command: &RootCommand, output: &Output) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure`]: exit code 4 for a file others can read, 2 for one that is no root key.
-pub fn load(path: &Path) -> Result<RootFile, Failure> {
+pub fn load(path: &Path) -> Result<SecretKey, Failure> {
     let (_, fields) = file::read(path, &[FileKind::RootKey])?;
     let key = SecretKey::from_seed(&*file::field_key(path, &fields, "secret")?);
-    let code = file::field(path, &fields, "code")?.to_owned();
     if key.public::<comity_protocol::ids::Root>().hex() != file::field(path, &fields, "public")? {
         return Err(Failure::usage(format!("{} is damaged", path.display()))
             .because("its public key does not belong to its secret key"));
     }
-    Ok(RootFile { code, key })
+    Ok(key)
 }
 
 /// Checks the form of a nation's code.

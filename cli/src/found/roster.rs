@@ -144,7 +144,7 @@ pub fn run(command: &RosterCommand, output: &Output) -> Result<(), Failure> {
         RosterCommand::Sign { draft, root, out } => {
             let (_, bytes) = file::read_record(draft, &[FileKind::RosterDraft])?;
             let roster = decode_draft(draft, &bytes)?;
-            let key = root::load(root)?.key;
+            let key = root::load(root)?;
             if key.public::<comity_protocol::ids::Root>() != roster.root {
                 return Err(Failure::refused(format!("{} does not sign for this nation", root.display()))
                     .because(format!("the roster names root {}", roster.root)));

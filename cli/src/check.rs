@@ -1,0 +1,87 @@
+//! `comity node check`: whether a store still says what was written into it.
+
+use comity_node::home::Home;
+use comity_node::store::{Depth, check};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+#[derive(Serialize)]
+struct Report {
+    store: String,
+    depth: &'static str,
+    alliance: String,
+    nation: String,
+    node: String,
+    envelopes: u64,
+    bodies: u64,
+    control: u64,
+    sound: bool,
+    damage: Vec<DamageRow>,
+}
+
+#[derive(Serialize)]
+struct DamageRow {
+    table: &'static str,
+    what: String,
+    own: bool,
+}
+
+/// Checks the store of `home`, which may be running, and names every damaged row.
+///
+/// # Errors
+/// [`Failure`]: exit code 1 where damage was found, 4 where the store cannot be read.
+pub fn run(home: &Home, depth: Depth, output: &Output) -> Result<(), Failure> {
+    let path = home.store();
+    let checked = check(&path, depth)?;
+    let own = checked.identity.author();
+    let report = Report {
+        store: path.display().to_string(),
+        depth: match checked.depth {
+            Depth::Quick => "quick",
+            Depth::Deep => "deep",
+        },
+        alliance: checked.identity.alliance.hex(),
+        nation: checked.identity.nation.hex(),
+        node: checked.identity.node.hex(),
+        envelopes: checked.headers,
+        bodies: checked.bodies,
+        control: checked.control,
+        sound: checked.is_sound(),
+        damage: checked
+            .damage
+            .iter()
+            .map(|damage| DamageRow {
+                table: damage.table(),
+                what: damage.to_string(),
+                own: damage.author() == Some(own),
+            })
+            .collect(),
+    };
+    output.result(&report, || in_words(&report));
+    if report.sound {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("{} damaged rows in {}", report.damage.len(), report.store)).hint(
+        if report.damage.iter().any(|row| row.own) {
+            "start the node: it fetches its own envelopes again from its peers, and writes nothing until it has them"
+        } else {
+            "start the node: it fetches what is damaged again from its peers"
+        },
+    ))
+}
+
+fn in_words(report: &Report) -> String {
+    let mut text = format!(
+        "{} check of {}\n{} envelopes, {} bodies, {} control records",
+        report.depth, report.store, report.envelopes, report.bodies, report.control
+    );
+    for row in &report.damage {
+        text.push_str(&format!("\n  {}: {}", row.table, row.what));
+    }
+    if report.sound {
+        text.push_str("\nsound");
+    }
+    text
+}
