@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::control::VerifiedControl;
 use crate::envelope::AttestedHeader;
+use crate::evaluate::Changes;
 use crate::guard::VoidReason;
 use crate::ids::{AuthorId, AuthorKey, ControlId, Digest, EnvelopeId, NationId, Tip};
 use crate::keys::Signature;
@@ -43,6 +44,11 @@ pub enum Input {
         link: LinkId,
         /// Tag and encoding, without the length.
         frame: Vec<u8>,
+    },
+    /// The transport could not take a push of this link: its queue is full.
+    PushStalled {
+        /// Which.
+        link: LinkId,
     },
     /// The peer asks something.
     Asked {
@@ -238,7 +244,7 @@ pub enum Effect {
         outcomes: Vec<ImportOutcome>,
     },
     /// The record changed; views made before are stale.
-    Changed(Changed),
+    Changed(Box<Changes>),
     /// Something the operator must see.
     Alarm(Alarm),
 }
@@ -384,21 +390,20 @@ pub enum WriteRefused {
     #[error("the change would be void: {0}")]
     Void(#[from] VoidReason),
     /// The body is larger than an envelope takes.
-    #[error("the change takes {bytes} bytes, at most {max} fit one envelope")]
+    #[error("the change takes {bytes} bytes, at most {} fit one envelope", crate::limits::BODY_BYTES_MAX)]
     TooLarge {
         /// Its bytes.
         bytes: usize,
-        /// The bound.
-        max: usize,
     },
     /// The chain has no room for another envelope of this size.
-    #[error("the chain of this key is full: {used} of {quota} bytes are used")]
+    #[error("the chain of this key is full: the quota of {quota} bytes is used up")]
     Quota {
-        /// Bytes used.
-        used: u64,
         /// The charter's quota.
         quota: u64,
     },
+    /// Too many writes wait for other nations already.
+    #[error("{} writes wait for confirmations already", crate::limits::WAITING_WRITES_MAX)]
+    TooManyWaiting,
 }
 
 /// Why a node does not author on its key.
@@ -416,8 +421,14 @@ pub enum HaltReason {
         /// The charter's rules.
         rules: u16,
     },
-    /// A part of the own chain has no body here (a damaged row, say).
-    #[error("the body of own envelope {seq} is missing")]
+    /// The own chain forked: two envelopes of this key stand at one position.
+    #[error("two envelopes of this node's key stand at {seq}; its nation must retire the key")]
+    Forked {
+        /// The position.
+        seq: u64,
+    },
+    /// A part of the own chain is not here (a damaged row, say); it is fetched from peers.
+    #[error("own envelope {seq} or its body is missing")]
     OwnBodyMissing {
         /// Its position.
         seq: u64,
@@ -453,15 +464,6 @@ pub enum ImportRefused {
     /// The disk is full.
     #[error("the disk is full")]
     StorageFull,
-}
-
-/// What changed in the record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changed {
-    /// Envelopes that became accepted or got their body, in chain order of each author.
-    pub envelopes: Vec<EnvelopeId>,
-    /// Whether control records changed the evaluation.
-    pub control: bool,
 }
 
 /// Something the operator must see.

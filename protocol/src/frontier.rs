@@ -1,6 +1,7 @@
 //! Frontiers (spec 4.13): what a node holds of every chain, as two nodes compare it.
 
-use crate::ids::{AuthorId, Tip};
+use crate::chain::Head;
+use crate::ids::AuthorId;
 
 /// What a node holds of one author's chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,18 +9,9 @@ pub struct FrontierEntry {
     /// The author.
     pub author: AuthorId,
     /// The heads of all kept branches, ascending; one unless the author forked.
-    pub heads: Vec<HeldHead>,
+    pub heads: Vec<Head>,
     /// The lowest sequence number at which two envelopes are held.
     pub fork: Option<u64>,
     /// Whether the author's key may speak no more.
     pub closed: bool,
-}
-
-/// One kept branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HeldHead {
-    /// Its head.
-    pub tip: Tip,
-    /// The highest sequence number on the path to the head up to which every body is held.
-    pub bodies_to: u64,
 }

@@ -30,6 +30,7 @@ pub mod view;
 pub mod frontier;
 pub mod message;
 pub mod effect;
+pub mod replica;
 // for the tests of every crate
 #[doc(hidden)]
 pub mod testing;

@@ -109,8 +109,48 @@ pub const REQUESTS_PER_SECOND: u64 = 20;
 pub const REQUESTS_BURST: u64 = 100;
 /// Bytes queued for one link's push stream before the link counts as behind.
 pub const PUSH_QUEUE_BYTES_MAX: usize = 1_048_576;
+/// Runs of one answer: 4 MiB decompressed at most; what is left is asked for again.
+pub const RUNS_PER_ANSWER_MAX: usize = 4;
+/// Control records of one answer, in bytes; what is left is asked for again.
+pub const CONTROL_ANSWER_BYTES_MAX: usize = 8_388_608;
+/// A frame of control records is closed at this size.
+pub const CONTROL_FRAME_BYTES: usize = 524_288;
+/// Entries in one frame of a frontier: with a few heads each it stays below the largest frame.
+pub const FRONTIER_FRAME_ENTRIES: usize = 2_048;
+/// Requests refused for their rate, one after the other, that close a link.
+pub const RATE_REFUSALS_MAX: u64 = 200;
+/// Peers remembered with what they showed.
+pub const PEERS_MAX: usize = 1_024;
+/// Sets we held lately that a peer's digest is compared with.
+pub const HISTORY_SETS_MAX: usize = 64;
+/// Entries of these sets in all.
+pub const HISTORY_ENTRIES_MAX: usize = 16_384;
+/// Pushes that came in are acknowledged by a heartbeat this soon, however many came.
+pub const PROMPT_HEARTBEAT_MS: u64 = 40;
+/// An envelope of somebody else is passed on after this long, to peers that have not shown it by then.
+pub const RELAY_MS: u64 = 500;
+/// Runs of at most this many items are passed on like pushes; longer ones are catch-up, which peers do for themselves.
+pub const RELAY_RUN_ITEMS_MAX: usize = 16;
+/// Frontiers are asked for at most this often on one link.
+pub const FRONTIER_SPACING_MS: u64 = 200;
+/// A range that brought nothing is asked for again after this, doubling up to [`SEEK_RETRY_MAX_MS`].
+pub const SEEK_RETRY_MS: u64 = 2_000;
+/// Longest pause before a range that brought nothing is asked for again.
+pub const SEEK_RETRY_MAX_MS: u64 = 300_000;
+/// A range is given up after this long, so that a slow peer does not keep others from delivering it.
+pub const FETCH_MAX_MS: u64 = 120_000;
+/// Headers of a forked chain held beyond what every store keeps, before they are forgotten.
+pub const HEADERS_UNKEPT_MAX: usize = 4_096;
+/// Control records held beyond those kept, before they are forgotten.
+pub const CONTROL_UNKEPT_MAX: usize = 1_024;
+/// Writes whose callers wait for other nations at a time.
+pub const WAITING_WRITES_MAX: usize = 4_096;
+/// Answers remembered under idempotency keys; the oldest is forgotten first.
+pub const REMEMBERED_MAX: usize = 262_144;
 /// Heartbeats are sent this often.
 pub const HEARTBEAT_MS: u64 = 2_000;
+/// A wake-up that comes this late says that this node stood still, not its peers.
+pub const STOOD_STILL_MS: u64 = 1_000;
 /// A link that says nothing for this long is dead.
 pub const LINK_DEAD_MS: u64 = 6_000;
 /// A regular Hello is sent this often, give or take a jitter of a quarter.

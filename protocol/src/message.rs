@@ -9,8 +9,9 @@ pub mod run;
 use std::sync::Arc;
 
 use crate::body::{decode_tip, encode_tip};
+use crate::chain::Head;
 use crate::codec::{DecodeError, Reader, Writer, ascending};
-use crate::frontier::{FrontierEntry, HeldHead};
+use crate::frontier::FrontierEntry;
 use crate::ids::{AllianceId, AuthorId, CharterId, ControlId, Digest, EnvelopeId, NationId};
 use crate::keys::Signature;
 use crate::limits::{
@@ -428,7 +429,7 @@ fn encode_entry(out: &mut Writer, entry: &FrontierEntry) {
 fn decode_entry(input: &mut Reader<'_>) -> Result<FrontierEntry, DecodeError> {
     let author = AuthorId { nation: input.id()?, key: input.id()? };
     let heads = input.list("heads", FRONTIER_HEADS_MAX, 48, |input| {
-        let head = HeldHead { tip: decode_tip(input)?, bodies_to: input.u64()? };
+        let head = Head { tip: decode_tip(input)?, bodies_to: input.u64()? };
         let in_range = (1..=SEQ_MAX).contains(&head.tip.seq) && head.bodies_to <= head.tip.seq;
         if in_range { Ok(head) } else { Err(DecodeError::Range("head")) }
     })?;

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use comity_protocol::body::{Ack, Body, ChangeBody, KeyGrantBody, RosterAck, SealedKey, WitnessBody};
+use comity_protocol::chain::Head;
 use comity_protocol::control::{
     CharterChange, ControlRecord, KeyStatus, Member, Motion, Params, Roster, RosterKey, Vote, VoteStep, nation_id,
 };
 use comity_protocol::envelope::{Header, HeaderDecodeError, SignedHeader, body_hash};
-use comity_protocol::frontier::{FrontierEntry, HeldHead};
+use comity_protocol::frontier::FrontierEntry;
 use comity_protocol::guard::{Guard, prescan};
 use comity_protocol::ids::{
     AllianceId, AuthorId, AuthorKey, CharterId, ControlId, Digest, EnvelopeId, NationId, RootKey, Tip, hex, unhex,
@@ -369,7 +370,7 @@ fn frames() -> Vec<(&'static str, &'static str, Frame)> {
             "heads by author",
             Frame::FrontierReply(vec![FrontierEntry {
                 author,
-                heads: vec![HeldHead { tip: tip(9), bodies_to: 8 }],
+                heads: vec![Head { tip: tip(9), bodies_to: 8 }],
                 fork: Some(3),
                 closed: false,
             }]),

@@ -5,7 +5,7 @@ use super::controls::{may_list, may_vote};
 use crate::chain::Link;
 use crate::control::ControlRecord;
 use crate::envelope::Header;
-use crate::ids::{ControlId, Tip};
+use crate::ids::{AuthorId, ControlId, Tip};
 
 /// The verdict on a header that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +147,11 @@ impl State {
             ControlRecord::Roster(roster, _) if may_list(charter, roster) => ControlReceipt::Welcome,
             ControlRecord::Vote(..) | ControlRecord::Roster(..) => ControlReceipt::UnknownRoot,
         }
+    }
+
+    /// Whether any roster held of the author's nation lists its key (R04).
+    pub fn lists(&self, author: &AuthorId) -> bool {
+        self.controls.lists(author)
     }
 
     /// Control records held, kept or not.

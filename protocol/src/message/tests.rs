@@ -9,9 +9,10 @@ use super::{
     ByIdItem, ByIdRequest, ControlReply, ControlRequest, Frame, Heartbeat, Hello, Outcome, Page, PushedEnvelope,
     RangeRequest, RefusedCode,
 };
+use crate::chain::Head;
 use crate::codec::DecodeError;
 use crate::envelope::{Header, SignedHeader, body_hash};
-use crate::frontier::{FrontierEntry, HeldHead};
+use crate::frontier::FrontierEntry;
 use crate::ids::{AllianceId, AuthorId, EnvelopeId, Id, NationId, Tip, unhex};
 use crate::keys::{BadSignature, SecretKey, Signature};
 use crate::limits::{HEADER_BYTES, RUN_BYTES_MAX, RUN_ITEMS_MAX, SEQ_MAX, TIME_MS_MAX};
@@ -49,7 +50,7 @@ fn time() -> impl Strategy<Value = u64> {
 
 fn entry() -> impl Strategy<Value = FrontierEntry> {
     let head = (1..=SEQ_MAX, id(), any::<u64>())
-        .prop_map(|(seq, id, to)| HeldHead { tip: Tip { seq, id }, bodies_to: to % (seq + 1) });
+        .prop_map(|(seq, id, to)| Head { tip: Tip { seq, id }, bodies_to: to % (seq + 1) });
     (author(), vec(head, 0..4), option::of(any::<u64>()), any::<bool>()).prop_map(
         |(author, mut heads, fork, closed)| {
             heads.sort();
@@ -402,7 +403,7 @@ fn golden_frames_of_digests_control_and_frontiers() {
             5,
             Frame::FrontierReply(vec![FrontierEntry {
                 author: AUTHOR,
-                heads: vec![HeldHead { tip: Tip { seq: 7, id: Id::new([8; 32]) }, bodies_to: 6 }],
+                heads: vec![Head { tip: Tip { seq: 7, id: Id::new([8; 32]) }, bodies_to: 6 }],
                 fork: Some(5),
                 closed: false,
             }]),
