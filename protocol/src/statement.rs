@@ -9,7 +9,12 @@ pub mod reference;
 pub mod schema;
 pub mod check;
 pub mod typed;
+pub mod current;
 pub mod ledger;
+pub mod draft;
+pub mod convert;
+pub mod prepare;
+pub mod docs;
 
 /// A kind of statement (DOMAIN 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

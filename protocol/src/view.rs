@@ -1,11 +1,31 @@
 //! What follows from what was said: a pure function of the ledger and a moment (DOMAIN R3).
+//!
+//! Five passes: every record's version that counts is read (`read`), pledges and answers are linked (`answers`), shipments
+//! with what moved (`movement`, `line`), quantities are put into buckets and summed (`cover`), and all of it becomes rows
+//! (`assemble`). No pass depends on the order in which statements arrived, and none looks further than its joins.
 
 pub mod rows;
+pub mod coverage;
+pub mod export;
+mod flags;
+mod read;
+mod answers;
+mod line;
+mod movement;
+mod cover;
+mod assemble;
 
+use std::collections::BTreeMap;
+
+use crate::evaluate::State;
 use crate::ids::Timestamp;
+use crate::statement::ledger::Ledger;
+use assemble::Assembly;
+use cover::{ReadingPledges, Sums};
+use flags::Flags;
 use rows::{
-    AcceptRow, DeclineRow, DispatchRow, Flag, HubRow, InvalidRow, LossRow, ObservationRow, PledgeRow, ProfileRow,
-    ReceiptRow, RequirementRow, ShipmentRow,
+    AcceptOutcome, AcceptRow, DeclineRow, DispatchRow, Flag, HubRow, InvalidRow, LossRow, ObservationRow, PledgeRow,
+    ProfileRow, ReceiptRow, RequirementRow, ShipmentRow,
 };
 
 /// Everything shown of a ledger at one moment; each list in R8 order.
@@ -39,4 +59,96 @@ pub struct View {
     pub invalid: Vec<InvalidRow>,
     /// What needs an eye, by code and then by statement.
     pub flags: Vec<Flag>,
+}
+
+/// Computes the view of a state at a moment.
+pub fn view(state: &State, as_of: Timestamp) -> View {
+    View::of(&Ledger::of(state), as_of)
+}
+
+impl View {
+    /// Computes the view of a ledger at a moment.
+    pub fn of(ledger: &Ledger<'_>, as_of: Timestamp) -> Self {
+        let mut flags = Flags::default();
+        let mut reading = read::read(ledger, as_of, &mut flags);
+        let links = answers::link(&mut reading, &mut flags);
+        let movement = movement::gather(ledger, &mut reading, &links, &mut flags);
+        let mut states = Vec::with_capacity(reading.pledges.len());
+        let mut buckets = Vec::with_capacity(reading.pledges.len());
+        for (pledge, (answered, moved)) in reading.pledges.iter().zip(links.answered.iter().zip(&movement.moved)) {
+            let (state, sums) = cover::pledge(pledge, answered, moved, as_of);
+            states.push(state);
+            buckets.push(sums);
+        }
+        cover::count_once(&mut reading.pledges, &states, &mut buckets, &mut flags);
+        let mut pledges_of: Vec<Vec<usize>> = vec![Vec::new(); reading.requirements.len()];
+        for (pledge, requirement) in links.requirement_of.iter().enumerate() {
+            if let Some(requirement) = requirement {
+                pledges_of[*requirement].push(pledge);
+            }
+        }
+        let mut accepts_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (accept, pledge) in links.accept_of.iter().enumerate() {
+            if let (Some(pledge), AcceptOutcome::Stands) = (pledge, links.outcomes[accept]) {
+                accepts_of.entry(*pledge).or_default().push(accept);
+            }
+        }
+        let accepts: Vec<rows::Name> = reading.accepts.iter().map(|accept| accept.name.clone()).collect();
+        let mut pledges = ReadingPledges { pledges: &mut reading.pledges, accepts: &accepts };
+        let covered: Vec<cover::Covered> = reading
+            .requirements
+            .iter()
+            .zip(&pledges_of)
+            .map(|(requirement, places)| {
+                let sums = Sums { requirement, pledges: places, accepts: &accepts_of };
+                cover::requirement(&sums, &mut pledges, &links, &buckets, as_of, &mut flags)
+            })
+            .collect();
+        let (flags, named) = flags.finish();
+        let invalid = std::mem::take(&mut reading.invalid);
+        let assembly = Assembly {
+            ledger,
+            as_of,
+            reading: &reading,
+            links: &links,
+            movement,
+            states: &states,
+            buckets: &buckets,
+            named: &named,
+        };
+        assembled(&assembly, covered, pledges_of, invalid, flags)
+    }
+}
+
+fn assembled(
+    assembly: &Assembly<'_, '_>,
+    covered: Vec<cover::Covered>,
+    pledges_of: Vec<Vec<usize>>,
+    invalid: Vec<InvalidRow>,
+    flags: Vec<Flag>,
+) -> View {
+    let reading = assembly.reading;
+    let requirements = reading.requirements.iter().zip(covered).zip(pledges_of);
+    View {
+        as_of: assembly.as_of,
+        requirements: requirements
+            .map(|((item, covered), pledges)| assembly.requirement(item, covered, pledges))
+            .collect(),
+        pledges: placed(&reading.pledges, |at, item| assembly.pledge(at, item)),
+        accepts: placed(&reading.accepts, |at, item| assembly.accept(at, item)),
+        declines: placed(&reading.declines, |at, item| assembly.decline(at, item)),
+        shipments: placed(&reading.shipments, |at, item| assembly.shipment(at, item)),
+        dispatches: placed(&reading.dispatches, |at, item| assembly.dispatch(at, item)),
+        losses: placed(&reading.losses, |at, item| assembly.loss(at, item)),
+        receipts: placed(&reading.receipts, |at, item| assembly.receipt(at, item)),
+        hubs: reading.hubs.iter().map(assemble::hub).collect(),
+        profiles: reading.profiles.iter().map(assemble::profile).collect(),
+        observations: reading.observations.iter().map(|item| assembly.observation(item)).collect(),
+        invalid,
+        flags,
+    }
+}
+
+fn placed<T, R>(items: &[T], row: impl Fn(usize, &T) -> R) -> Vec<R> {
+    items.iter().enumerate().map(|(at, item)| row(at, item)).collect()
 }

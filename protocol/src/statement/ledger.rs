@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Kind;
 use super::reference::{Ref, RefText};
+use crate::charter::CharterMember;
+use crate::evaluate::State;
 use crate::ids::{EnvelopeId, NationId};
 use crate::table::{Record, Table, Version};
 
@@ -51,6 +53,14 @@ pub enum ResolveError {
 }
 
 impl<'a> Ledger<'a> {
+    /// Returns the ledger of a state: its members and what they say in the open.
+    pub fn of(state: &'a State) -> Self {
+        let name =
+            |member: &CharterMember| NationName { id: member.id, code: member.code.clone(), name: member.name.clone() };
+        let tables = state.nations().map(|member| (member.id, state.section(&member.id).table())).collect();
+        Self::new(state.nations().map(name).collect(), tables)
+    }
+
     /// Puts a ledger together; nations are kept in the order of their ids, and one without a table has said nothing.
     pub fn new(mut nations: Vec<NationName>, tables: BTreeMap<NationId, &'a Table>) -> Self {
         nations.sort_by_key(|nation| nation.id);

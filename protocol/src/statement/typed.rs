@@ -239,6 +239,21 @@ pub struct Receipt<'a> {
     pub last: bool,
 }
 
+impl Damage {
+    /// All of it, saturating.
+    pub const fn total(&self) -> u64 {
+        self.torn.saturating_add(self.stained).saturating_add(self.mouldy).saturating_add(self.other)
+    }
+}
+
+impl Receipt<'_> {
+    /// What was counted in good condition and as the right item, as the receipt itself says (DOMAIN 2.5).
+    pub const fn good(&self) -> u64 {
+        let bad = self.damaged.total().saturating_add(self.wrong_item).saturating_add(self.underweight);
+        self.counted.base.saturating_sub(bad)
+    }
+}
+
 /// See [`Kind::Observation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields of `schema`, documented there")]

@@ -1,0 +1,247 @@
+//! What a draft refers to: it fills in what was left out, and decides whether the nation may write it at all.
+
+use std::collections::BTreeMap;
+
+use super::Entry;
+use crate::ids::NationId;
+use crate::statement::current::current;
+use crate::statement::draft::{DraftError, DraftProblem};
+use crate::statement::reference::Ref;
+use crate::statement::schema::Role;
+use crate::statement::typed::{Pledge, Requirement, Says, Shipment, Statement};
+use crate::statement::units::Unit;
+use crate::statement::{Kind, Status};
+use crate::value::{Fields, Value};
+
+/// A statement referred to, with its reference.
+struct Target<T> {
+    reference: Ref,
+    status: Status,
+    says: T,
+}
+
+/// What a draft refers to, as far as it was read.
+#[derive(Default)]
+pub(super) struct Targets<'a> {
+    requirement: Option<Target<Requirement<'a>>>,
+    pledge: Option<Target<Pledge<'a>>>,
+    shipment: Option<Target<Shipment<'a>>>,
+    /// The line of the shipment a loss report or receipt is about.
+    line: Option<u32>,
+    /// The kind of the statement itself.
+    kind: Option<Kind>,
+}
+
+impl<'a> Targets<'a> {
+    /// Reads what the references of `fields` name.
+    pub(super) fn of(entry: &Entry<'a>, kind: Kind, fields: &Fields) -> Result<Self, DraftError> {
+        let mut targets = Self { kind: Some(kind), ..Self::default() };
+        if let Some(reference) = reference(fields, "shipment") {
+            let (status, statement) = read(entry, "shipment", &reference)?;
+            if let Says::Shipment(says) = statement.says {
+                let typed = entry.draft.fields.get("line");
+                targets.line = line_number(typed, fields).filter(|line| says.lines.contains_key(line));
+                if let Some(line) = targets.line.and_then(|line| says.lines.get(&line)) {
+                    targets.pledge = pledge(entry, "shipment", line.pledge.clone())?;
+                }
+                targets.shipment = Some(Target { reference, status, says });
+            }
+        }
+        if let Some(reference) = reference(fields, "pledge") {
+            targets.pledge = pledge(entry, "pledge", reference)?;
+        }
+        let asked = reference(fields, "requirement")
+            .or_else(|| targets.pledge.as_ref().and_then(|pledge| pledge.says.requirement.clone()));
+        if let Some(reference) = asked {
+            let (status, statement) = read(entry, "requirement", &reference)?;
+            if let Says::Requirement(says) = statement.says {
+                targets.requirement = Some(Target { reference, status, says });
+            }
+        }
+        Ok(targets)
+    }
+
+    /// The unit of what the statement's quantity is compared with.
+    pub(super) fn unit(&self) -> Option<Unit> {
+        match self.kind? {
+            Kind::Pledge => self.requirement.as_ref()?.says.quantity.known_unit(),
+            Kind::Accept => self.pledge.as_ref()?.says.quantity.known_unit(),
+            Kind::LossReport | Kind::Receipt => {
+                self.shipment.as_ref()?.says.lines.get(&self.line?)?.quantity.known_unit()
+            }
+            Kind::Profile
+            | Kind::Hub
+            | Kind::Requirement
+            | Kind::Decline
+            | Kind::Shipment
+            | Kind::Dispatch
+            | Kind::Observation => None,
+        }
+    }
+
+    /// The unit of every line of the shipment referred to.
+    pub(super) fn line_units(&self) -> BTreeMap<u32, Unit> {
+        let lines = self.shipment.iter().flat_map(|shipment| &shipment.says.lines);
+        lines.filter_map(|(number, line)| Some((*number, line.quantity.known_unit()?))).collect()
+    }
+
+    /// Fills in what the draft left out.
+    pub(super) fn fill(&self, kind: Kind, fields: &mut Fields) {
+        let mut fill = |name: &str, value: Option<Value>| {
+            if let (false, Some(value)) = (fields.contains_key(name), value) {
+                fields.insert(name.to_owned(), value);
+            }
+        };
+        let text = |text: &str| Value::Text(text.to_owned());
+        match kind {
+            Kind::Pledge => {
+                fill("item", self.requirement.as_ref().map(|requirement| text(requirement.says.item)));
+                fill("unit", self.requirement.as_ref().map(|requirement| text(requirement.says.quantity.unit)));
+            }
+            Kind::Accept => {
+                // A unit of its own without a quantity of its own still means all of the pledge.
+                fill("quantity", self.pledge.as_ref().map(|pledge| Value::Uint(pledge.says.quantity.base)));
+                fill("unit", self.pledge.as_ref().map(|pledge| text(pledge.says.quantity.unit)));
+            }
+            Kind::LossReport | Kind::Receipt => fill("unit", self.unit().map(|unit| text(unit.symbol))),
+            Kind::Requirement => fill("priority", Some(Value::Uint(crate::statement::typed::PRIORITY_DEFAULT.into()))),
+            Kind::Profile | Kind::Hub | Kind::Decline | Kind::Shipment | Kind::Dispatch | Kind::Observation => {}
+        }
+    }
+
+    /// Checks roles (R2), and that what a live statement refers to stands.
+    pub(super) fn allow(&self, entry: &Entry<'_>, kind: Kind, fields: &Fields, live: bool) -> Result<(), DraftError> {
+        match kind {
+            Kind::Pledge => self.standing_requirement(entry, live),
+            Kind::Accept | Kind::Decline => {
+                self.recipient(entry, "pledge")?;
+                match &self.pledge {
+                    Some(pledge) if live && kind == Kind::Accept => {
+                        stands(entry, "pledge", &pledge.reference, pledge.status)
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Kind::Shipment => consignor_of_lines(entry, fields, live),
+            Kind::Dispatch | Kind::LossReport => {
+                let Some(shipment) = &self.shipment else { return Ok(()) };
+                only(entry, "shipment", Role::Consignor, shipment.reference.nation)?;
+                self.known_line(entry, kind, fields)?;
+                if live && kind == Kind::Dispatch {
+                    stands(entry, "shipment", &shipment.reference, shipment.status)?;
+                }
+                Ok(())
+            }
+            Kind::Receipt => {
+                self.known_line(entry, kind, fields)?;
+                self.recipient(entry, "shipment")
+            }
+            Kind::Profile | Kind::Hub | Kind::Requirement | Kind::Observation => Ok(()),
+        }
+    }
+
+    fn standing_requirement(&self, entry: &Entry<'_>, live: bool) -> Result<(), DraftError> {
+        match &self.requirement {
+            Some(requirement) if live => stands(entry, "requirement", &requirement.reference, requirement.status),
+            _ => Ok(()),
+        }
+    }
+
+    fn recipient(&self, entry: &Entry<'_>, field: &str) -> Result<(), DraftError> {
+        match &self.requirement {
+            Some(requirement) => only(entry, field, Role::Recipient, requirement.reference.nation),
+            None => Ok(()),
+        }
+    }
+
+    fn known_line(&self, entry: &Entry<'_>, kind: Kind, fields: &Fields) -> Result<(), DraftError> {
+        if self.line.is_some() || kind == Kind::Dispatch {
+            return Ok(());
+        }
+        match line_number(entry.draft.fields.get("line"), fields) {
+            Some(line) => Err(DraftError::at("line", DraftProblem::Line(line))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn line_number(typed: Option<&crate::statement::draft::DraftValue>, fields: &Fields) -> Option<u32> {
+    use crate::statement::draft::DraftValue;
+    match (typed, fields.get("line")) {
+        (Some(DraftValue::Number(number)), _) => u32::try_from(*number).ok(),
+        (Some(DraftValue::Text(text)), _) => text.parse().ok(),
+        (None, Some(Value::Uint(number))) => u32::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+fn consignor_of_lines(entry: &Entry<'_>, fields: &Fields, live: bool) -> Result<(), DraftError> {
+    let Some(Value::Map(lines)) = fields.get("lines") else { return Ok(()) };
+    for (number, line) in lines {
+        let Value::Map(line) = line else { continue };
+        let Some(reference) = reference(line, "pledge") else { continue };
+        let field = format!("lines.{number}.pledge");
+        only(entry, &field, Role::Consignor, reference.nation)?;
+        let Some(pledge) = pledge(entry, &field, reference)? else { continue };
+        if live {
+            stands(entry, &field, &pledge.reference, pledge.status)?;
+        }
+        let unit = match line.get("unit") {
+            Some(Value::Text(unit)) => Unit::find(unit),
+            _ => None,
+        };
+        if let (Some(unit), Some(other)) = (unit, pledge.says.quantity.known_unit()) {
+            crate::statement::convert::same_dimension(&format!("lines.{number}.unit"), unit, other)?;
+        }
+    }
+    Ok(())
+}
+
+fn pledge<'a>(entry: &Entry<'a>, field: &str, reference: Ref) -> Result<Option<Target<Pledge<'a>>>, DraftError> {
+    let (status, statement) = read(entry, field, &reference)?;
+    Ok(match statement.says {
+        Says::Pledge(says) => Some(Target { reference, status, says }),
+        _ => None,
+    })
+}
+
+fn only(entry: &Entry<'_>, field: &str, role: Role, nation: NationId) -> Result<(), DraftError> {
+    if nation == entry.nation {
+        return Ok(());
+    }
+    Err(DraftError::at(field, DraftProblem::Role { role, nation: entry.ledger.code(&nation) }))
+}
+
+fn stands(entry: &Entry<'_>, field: &str, reference: &Ref, status: Status) -> Result<(), DraftError> {
+    if status == Status::Live {
+        return Ok(());
+    }
+    Err(DraftError::at(field, DraftProblem::Ended { record: entry.ledger.text(reference), status: status.name() }))
+}
+
+/// Reads what a reference names: the pinned version with the status of the record today, or the version that counts.
+fn read<'a>(entry: &Entry<'a>, field: &str, reference: &Ref) -> Result<(Status, Statement<'a>), DraftError> {
+    use crate::statement::ledger::ResolveError;
+    let text = || entry.ledger.text(reference);
+    let missing = || DraftError::at(field, DraftProblem::Resolve(ResolveError::NotFound(text())));
+    let broken = || DraftError::at(field, DraftProblem::Ended { record: text(), status: "invalid" });
+    let kind = Kind::from_name(&reference.kind).ok_or_else(missing)?;
+    let record = entry.ledger.record(reference).ok_or_else(missing)?;
+    let now = current(kind, record).ok_or_else(missing)?;
+    let status = now.statement.as_ref().map_or(Status::Live, |statement| statement.status);
+    let statement = match &reference.version {
+        Some(version) if *version != now.version.source.envelope => {
+            let pinned = record.by_envelope(version).ok_or_else(missing)?;
+            Statement::read(kind, &pinned.fields)
+        }
+        _ => now.statement,
+    };
+    Ok((status, statement.map_err(|_| broken())?))
+}
+
+fn reference(fields: &Fields, name: &str) -> Option<Ref> {
+    match fields.get(name) {
+        Some(Value::Bytes(bytes)) => Ref::decode(bytes).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,286 @@
+//! Second pass: pledges to their requirements, answers to their pledges (C5, C6, C18, C21, C23).
+
+use super::flags::Flags;
+use super::read::{Item, Pins, Reading, find, index};
+use super::rows::{AcceptOutcome, FlagCode, Standing};
+use crate::statement::reference::Ref;
+use crate::statement::typed::{Accept, Pledge, Says, Statement};
+use crate::statement::{Kind, Status};
+use crate::table::Version;
+
+/// What the answers to one pledge come to, in base units.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Answered {
+    /// Sum of the acceptances that stand.
+    pub(super) accepted: u128,
+    /// Sum of those that pin an older, materially different version.
+    pub(super) stale: u128,
+    /// Whether one crossed with the withdrawal.
+    pub(super) contested: bool,
+    /// Whether the version that counts was declined.
+    pub(super) declined: bool,
+}
+
+/// Where answers and pledges lead, place by place.
+pub(super) struct Links {
+    /// The requirement of each pledge.
+    pub(super) requirement_of: Vec<Option<usize>>,
+    /// The pledge of each acceptance.
+    pub(super) accept_of: Vec<Option<usize>>,
+    /// What became of each acceptance.
+    pub(super) outcomes: Vec<AcceptOutcome>,
+    /// The pledge of each refusal.
+    pub(super) decline_of: Vec<Option<usize>>,
+    /// The answers to each pledge.
+    pub(super) answered: Vec<Answered>,
+}
+
+/// Links pledges and answers, and sets their standing.
+pub(super) fn link(reading: &mut Reading<'_>, flags: &mut Flags) -> Links {
+    reading.sort_pledges();
+    for requirement in &mut reading.requirements {
+        if requirement.says.quantity.known_unit().is_none() {
+            requirement.standing = Standing::UnitUnknown;
+            let detail =
+                format!("unit {} is not in the table", crate::statement::visible(requirement.says.quantity.unit));
+            flags.raise(FlagCode::UnitUnknown, [requirement.name.clone()], [&*requirement.name.code], detail);
+        }
+    }
+    let requirement_of = link_pledges(reading, flags);
+    let mut links = Links {
+        requirement_of,
+        accept_of: vec![None; reading.accepts.len()],
+        outcomes: vec![AcceptOutcome::Nothing; reading.accepts.len()],
+        decline_of: vec![None; reading.declines.len()],
+        answered: vec![Answered::default(); reading.pledges.len()],
+    };
+    let mut accepts = std::mem::take(&mut reading.accepts);
+    let mut declines = std::mem::take(&mut reading.declines);
+    let pledges = index(&reading.pledges);
+    let mut answers = Answers { reading, links: &mut links, flags, pins: Pins::default() };
+    for (place, accept) in accepts.iter_mut().enumerate() {
+        let pledge = find(&pledges, Kind::Pledge, &accept.says.pledge);
+        answers.accept(place, accept, pledge);
+    }
+    for (place, decline) in declines.iter_mut().enumerate() {
+        let pledge = find(&pledges, Kind::Pledge, &decline.says.pledge);
+        answers.links.decline_of[place] = pledge;
+        let reference = decline.says.pledge.clone();
+        if let Some((pledge, pinned)) = answers.check(decline, pledge, &reference, Kind::Decline) {
+            let latest = answers.reading.pledges[pledge].version.source.envelope == pinned.source.envelope;
+            answers.links.answered[pledge].declined |= latest && decline.live();
+        }
+    }
+    drop(pledges);
+    reading.accepts = accepts;
+    reading.declines = declines;
+    links
+}
+
+fn link_pledges(reading: &mut Reading<'_>, flags: &mut Flags) -> Vec<Option<usize>> {
+    let requirements = index(&reading.requirements);
+    let mut places = Vec::with_capacity(reading.pledges.len());
+    for pledge in &mut reading.pledges {
+        let unit = pledge.says.quantity.known_unit();
+        let place = pledge.says.requirement.as_ref().and_then(|wanted| find(&requirements, Kind::Requirement, wanted));
+        let requirement = place.map(|place| &reading.requirements[place]);
+        places.push(place);
+        let other = requirement.map(|requirement| requirement.says.quantity.known_unit());
+        if pledge.says.requirement.is_some() && requirement.is_none() {
+            pledge.standing = Standing::Pending;
+            let detail = "names a requirement that is not here".to_owned();
+            flags.raise(FlagCode::Pending, [pledge.name.clone()], [], detail);
+        } else if unit.is_none()
+            || other.is_some_and(|other| other.map(|unit| unit.dimension) != unit.map(|unit| unit.dimension))
+        {
+            pledge.standing = Standing::UnitUnknown;
+            let named =
+                std::iter::once(pledge.name.clone()).chain(requirement.map(|requirement| requirement.name.clone()));
+            let clears =
+                std::iter::once(&*pledge.name.code).chain(requirement.map(|requirement| &*requirement.name.code));
+            let asked = requirement.map_or("nothing", |requirement| requirement.says.quantity.unit);
+            let detail = format!(
+                "{} cannot be compared with {}",
+                crate::statement::visible(pledge.says.quantity.unit),
+                crate::statement::visible(asked)
+            );
+            flags.raise(FlagCode::UnitUnknown, named, clears, detail);
+        }
+    }
+    places
+}
+
+struct Answers<'r, 'a> {
+    reading: &'r Reading<'a>,
+    links: &'r mut Links,
+    flags: &'r mut Flags,
+    pins: Pins<'a>,
+}
+
+impl<'a> Answers<'_, 'a> {
+    /// Checks that an answer's pledge is here and that the recipient gave it; returns the pledge and the version pinned.
+    fn check<T>(
+        &mut self,
+        answer: &mut Item<'a, T>,
+        pledge: Option<usize>,
+        reference: &Ref,
+        kind: Kind,
+    ) -> Option<(usize, &'a Version)> {
+        let found =
+            pledge.and_then(|place| Some((place, self.pins.version(place, &self.reading.pledges[place], reference)?)));
+        let Some((place, version)) =
+            found.filter(|(place, _)| self.reading.pledges[*place].standing != Standing::Pending)
+        else {
+            answer.standing = Standing::Pending;
+            self.flags.raise(
+                FlagCode::Pending,
+                [answer.name.clone()],
+                [],
+                "names a version of a pledge that is not here, or waits with it".to_owned(),
+            );
+            return None;
+        };
+        let pledge = &self.reading.pledges[place];
+        if let Some(requirement) = self.links.requirement_of[place].map(|place| &self.reading.requirements[place])
+            && requirement.name.nation != answer.name.nation
+        {
+            answer.standing = Standing::NotAuthorised;
+            let detail = format!("a {kind} is for the recipient, {}, to write", requirement.name.code);
+            self.flags.raise(FlagCode::NotAuthorised, [answer.name.clone(), pledge.name.clone()], [], detail);
+            return None;
+        }
+        Some((place, version))
+    }
+
+    fn accept(&mut self, place: usize, accept: &mut Item<'a, Accept<'a>>, pledge: Option<usize>) {
+        self.links.accept_of[place] = pledge;
+        let reference = accept.says.pledge.clone();
+        let Some((at, pinned)) = self.check(accept, pledge, &reference, Kind::Accept) else { return };
+        let pledge = &self.reading.pledges[at];
+        let dimension = |unit: Option<crate::statement::units::Unit>| unit.map(|unit| unit.dimension);
+        let (own, other) = (accept.says.quantity.known_unit(), pledge.says.quantity.known_unit());
+        if own.is_none() || dimension(own) != dimension(other) {
+            accept.standing = Standing::UnitUnknown;
+            let detail = format!(
+                "{} cannot be compared with {}",
+                crate::statement::visible(accept.says.quantity.unit),
+                crate::statement::visible(pledge.says.quantity.unit)
+            );
+            self.flags.raise(
+                FlagCode::UnitUnknown,
+                [accept.name.clone(), pledge.name.clone()],
+                [&*accept.name.code, &*pledge.name.code],
+                detail,
+            );
+            return;
+        }
+        if !accept.live() {
+            return;
+        }
+        let outcome = outcome(accept, pledge, pinned);
+        self.links.outcomes[place] = outcome;
+        let answered = &mut self.links.answered[at];
+        let quantity = u128::from(accept.says.quantity.base);
+        match outcome {
+            AcceptOutcome::Stands => answered.accepted += quantity,
+            AcceptOutcome::Stale => answered.stale += quantity,
+            AcceptOutcome::Contested => answered.contested = true,
+            AcceptOutcome::Void | AcceptOutcome::WithdrawnAfter | AcceptOutcome::Nothing => {}
+        }
+        self.flag(accept, pledge, outcome, pinned.source.envelope != pledge.version.source.envelope);
+    }
+
+    fn flag(
+        &mut self,
+        accept: &Item<'_, Accept<'_>>,
+        pledge: &Item<'_, Pledge<'_>>,
+        outcome: AcceptOutcome,
+        changed: bool,
+    ) {
+        let names = [pledge.name.clone(), accept.name.clone()];
+        let donor = pledge.name.code.as_str();
+        let recipient = accept.name.code.as_str();
+        let cut = accept.says.quantity.base > pledge.says.quantity.base;
+        match outcome {
+            AcceptOutcome::Contested => {
+                let detail =
+                    "withdrawn without having seen the acceptance; nothing of it counts but what moved".to_owned();
+                self.flags.raise(FlagCode::Contested, names, [donor], detail);
+            }
+            AcceptOutcome::WithdrawnAfter => {
+                self.flags.raise(
+                    FlagCode::WithdrawnAfterAcceptance,
+                    names,
+                    [donor],
+                    "withdrawn with the acceptance in sight".to_owned(),
+                );
+            }
+            AcceptOutcome::Stale => {
+                self.flags.raise(
+                    FlagCode::StaleAccept,
+                    names,
+                    [recipient],
+                    "the pledge changed materially since it was accepted".to_owned(),
+                );
+            }
+            AcceptOutcome::Stands if changed && cut => {
+                let detail = format!(
+                    "accepted {} of a pledge that is now {}",
+                    accept.says.quantity.base, pledge.says.quantity.base
+                );
+                self.flags.raise(FlagCode::StaleAccept, names, [recipient], detail);
+            }
+            AcceptOutcome::Stands if changed => {
+                self.flags.raise(
+                    FlagCode::ChangedSince,
+                    names,
+                    [recipient],
+                    "pins a version that is no longer the latest".to_owned(),
+                );
+            }
+            AcceptOutcome::Stands | AcceptOutcome::Void | AcceptOutcome::Nothing => {}
+        }
+    }
+}
+
+fn outcome(accept: &Item<'_, Accept<'_>>, pledge: &Item<'_, Pledge<'_>>, pinned: &Version) -> AcceptOutcome {
+    let taken = Statement::read(Kind::Pledge, &pinned.fields).ok();
+    let names_pledge = |seen: &&Ref| {
+        seen.nation == pledge.name.nation && seen.id == pledge.name.id && seen.kind == Kind::Pledge.name()
+    };
+    let saw_withdrawal = || {
+        pledge.status != Status::Live
+            && accept.seen.iter().filter(names_pledge).any(|seen| seen.version == Some(pledge.version.source.envelope))
+    };
+    if taken.as_ref().is_some_and(|taken| taken.status != Status::Live) || saw_withdrawal() {
+        return AcceptOutcome::Void;
+    }
+    if pledge.status != Status::Live {
+        let names_accept = |seen: &Ref| {
+            seen.nation == accept.name.nation && seen.id == accept.name.id && seen.kind == Kind::Accept.name()
+        };
+        let seen = pledge.seen.iter().any(names_accept);
+        return if seen { AcceptOutcome::WithdrawnAfter } else { AcceptOutcome::Contested };
+    }
+    match taken.map(|taken| taken.says) {
+        Some(Says::Pledge(taken)) if !changed_materially(&taken, &pledge.says) => AcceptOutcome::Stands,
+        _ => AcceptOutcome::Stale,
+    }
+}
+
+/// Whether what was accepted is no longer what is offered: another item, dimension or requirement, a later delivery, or a
+/// condition that was not there (C6). A smaller quantity alone cuts the acceptance instead.
+fn changed_materially(old: &Pledge<'_>, new: &Pledge<'_>) -> bool {
+    let record = |reference: &Ref| (reference.nation, reference.kind.clone(), reference.id.clone());
+    let later = match (old.deliver_by, new.deliver_by) {
+        (Some(old), Some(new)) => new > old,
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    let dimension = |pledge: &Pledge<'_>| pledge.quantity.known_unit().map(|unit| unit.dimension);
+    later
+        || old.item != new.item
+        || dimension(old) != dimension(new)
+        || old.requirement.as_ref().map(record) != new.requirement.as_ref().map(record)
+        || new.conditions.iter().any(|condition| !old.conditions.contains(condition))
+}
