@@ -1,7 +1,6 @@
 //! What the guard remembers of one document, and the checks against it (spec A.2).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::{Draft, DraftWrite, Prescan, VoidReason, dialect};
 use crate::ids::ChangeHash;
@@ -10,64 +9,63 @@ use crate::value::{Actor, OpId, Write};
 
 /// The index of one nation's document of one compartment, filled only from admitted changes.
 ///
-/// It holds no fields: about 150 bytes for each change and 50 for each record version. Since every version of a record is
-/// written whole by one change, the operations that make records are the only ones a later change may name.
+/// It holds no fields: about 70 bytes for each change and 30 for each record version. Since every version of a record is
+/// written whole by one change, the operations that make records are the only ones a later change may name. Since each
+/// actor's changes are a path, an ancestry is known by one counter for each actor in it.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
     changes: BTreeMap<ChangeHash, Admitted>,
     heads: BTreeSet<ChangeHash>,
-    versions: BTreeMap<Position, Version>,
-    actors: BTreeMap<Actor, ActorEntry>,
+    clocks: Clocks,
+    /// By the number an actor has here, in the order of first admission.
+    actors: Vec<ActorEntry>,
+    actor_numbers: BTreeMap<Actor, u32>,
     kinds: BTreeMap<String, u32>,
     max_op: u32,
 }
 
 /// A change in the document.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Admitted {
     actor: u32,
-    seq: u32,
     max_op: u32,
-    /// The ancestry without the change's own actor; shared along a run of changes that learnt nothing new of others.
-    others: Arc<[Seen]>,
+    /// The ancestry without the change's own actor, as a number in [`Clocks`]; a run of changes that learnt nothing new of
+    /// others shares one.
+    others: u32,
 }
 
-/// "All changes of this actor up to this seq"; lists are ascending by actor.
+/// "Everything this actor made up to this counter"; lists are ascending by actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     actor: u32,
-    seq: u32,
+    max_op: u32,
 }
 
-/// An actor by the number it has here, in the order of first admission.
-#[derive(Clone, Copy, Debug)]
+/// What an actor has in the document.
+#[derive(Clone, Debug, Default)]
 struct ActorEntry {
-    number: u32,
     last_seq: u32,
+    last_max_op: u32,
+    /// The record versions it made, ascending by counter.
+    versions: Vec<Version>,
 }
 
-/// An operation, its actor by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Position {
-    counter: u32,
-    actor: u32,
-}
-
-/// A record version: which record, and which change of its actor made it.
+/// A record version: the counter of its operation, and its record by the kind's number and the id.
 #[derive(Clone, Copy, Debug)]
 struct Version {
-    record: RecordNumber,
-    seq: u32,
-}
-
-/// A record: its kind by number, and its id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct RecordNumber {
+    counter: u32,
     kind: u32,
     id: [u8; 10],
 }
 
-/// What a change has in its ancestry.
+/// All ancestries, one after the other.
+#[derive(Clone, Debug, Default)]
+struct Clocks {
+    seen: Vec<Seen>,
+    ends: Vec<usize>,
+}
+
+/// What a change has in its ancestry: the highest counter, and that of each actor by number.
 struct Ancestry {
     clock: BTreeMap<u32, u32>,
     max_op: u32,
@@ -95,18 +93,7 @@ impl Guard {
         if prescan.start_op != u64::from(ancestry.max_op) + 1 {
             return Err(VoidReason::StartOp);
         }
-        let actor = self.actors.get(&prescan.actor).copied();
-        let seen = actor.and_then(|actor| ancestry.clock.get(&actor.number)).copied().unwrap_or(0);
-        if prescan.seq != u64::from(seen) + 1 {
-            return Err(VoidReason::Seq);
-        }
-        if actor.is_some_and(|actor| actor.last_seq != seen) {
-            return Err(VoidReason::SeqTaken);
-        }
-        let known = actor.is_some_and(|actor| ancestry.clock.contains_key(&actor.number));
-        if ancestry.clock.len() + usize::from(!known) > CHANGE_CLOCK_ACTORS_MAX {
-            return Err(VoidReason::AncestryTooWide);
-        }
+        self.check_actors(prescan, &ancestry)?;
         let writes = dialect::read(prescan, bytes)?;
         for write in &writes {
             self.check_preds(write, &ancestry)?;
@@ -142,13 +129,13 @@ impl Guard {
 
     /// Returns the sequence number of the actor's next change, from 1.
     pub fn next_seq(&self, actor: &Actor) -> u64 {
-        self.actors.get(actor).map_or(0, |actor| u64::from(actor.last_seq)) + 1
+        self.actor(actor).map_or(0, |(_, entry)| u64::from(entry.last_seq)) + 1
     }
 
     /// Returns a draft that builds on the whole document.
     ///
-    /// More than 64 heads do not fit one change: then the actor's own last change and the 63 others with the highest
-    /// counters are taken, and the next change takes the rest.
+    /// More than 64 heads do not fit one change: then one that has the actor's last change in its ancestry and those with
+    /// the highest counters are taken, and the next change takes more.
     pub fn draft(&self, actor: Actor, time_ms: u64, writes: Vec<DraftWrite>) -> Draft {
         let deps = self.deps_for(&actor);
         let max_op = deps.iter().filter_map(|dep| self.changes.get(dep)).map(|change| change.max_op).max();
@@ -158,10 +145,10 @@ impl Guard {
     fn deps_for(&self, actor: &Actor) -> Vec<ChangeHash> {
         let mut heads: Vec<_> = self.heads.iter().copied().collect();
         if heads.len() > CHANGE_DEPS_MAX {
-            let own = self.actors.get(actor).map(|entry| (entry.number, entry.last_seq));
-            heads.sort_by_key(|head| {
+            let own = self.actor(actor).map(|(actor, entry)| Seen { actor, max_op: entry.last_max_op });
+            heads.sort_by_cached_key(|head| {
                 let change = self.changes.get(head);
-                let holds_own = own.zip(change).is_some_and(|((number, seq), change)| change.has(number, seq));
+                let holds_own = change.is_some_and(|change| self.clock(change).any(|seen| Some(seen) == own));
                 std::cmp::Reverse((holds_own, change.map(|change| change.max_op)))
             });
             heads.truncate(CHANGE_DEPS_MAX);
@@ -169,87 +156,118 @@ impl Guard {
         heads
     }
 
+    fn actor(&self, actor: &Actor) -> Option<(u32, &ActorEntry)> {
+        let number = *self.actor_numbers.get(actor)?;
+        Some((number, self.actors.get(usize::try_from(number).ok()?)?))
+    }
+
+    /// The change itself and its whole ancestry.
+    fn clock(&self, change: &Admitted) -> impl Iterator<Item = Seen> + '_ {
+        let own = Seen { actor: change.actor, max_op: change.max_op };
+        self.clocks.get(change.others).iter().copied().chain(std::iter::once(own))
+    }
+
     fn ancestry(&self, deps: &[ChangeHash]) -> Result<Ancestry, VoidReason> {
         let mut ancestry = Ancestry { clock: BTreeMap::new(), max_op: 0 };
         for dep in deps {
             let change = self.changes.get(dep).ok_or(VoidReason::DepMissing)?;
             ancestry.max_op = ancestry.max_op.max(change.max_op);
-            for seen in change.clock() {
-                let seq = ancestry.clock.entry(seen.actor).or_insert(0);
-                *seq = seen.seq.max(*seq);
+            for seen in self.clock(change) {
+                let max_op = ancestry.clock.entry(seen.actor).or_insert(0);
+                *max_op = seen.max_op.max(*max_op);
             }
         }
         Ok(ancestry)
     }
 
-    fn check_preds(&self, write: &Write, ancestry: &Ancestry) -> Result<(), VoidReason> {
-        if write.replaces.is_empty() {
-            return Ok(());
+    /// Checks that the change is the next of its actor, whose last one is in its ancestry, and that this is not too wide.
+    fn check_actors(&self, prescan: &Prescan, ancestry: &Ancestry) -> Result<(), VoidReason> {
+        let known = self.actor(&prescan.actor);
+        let seen = known.and_then(|(number, _)| ancestry.clock.get(&number)).copied();
+        let (last_seq, last_max_op) = known.map_or((0, None), |(_, entry)| (entry.last_seq, Some(entry.last_max_op)));
+        if (1..=u64::from(last_seq)).contains(&prescan.seq) {
+            Err(VoidReason::SeqTaken)
+        } else if prescan.seq != u64::from(last_seq) + 1 || seen != last_max_op {
+            Err(VoidReason::Seq)
+        } else if ancestry.clock.len() + usize::from(seen.is_none()) > CHANGE_CLOCK_ACTORS_MAX {
+            Err(VoidReason::AncestryTooWide)
+        } else {
+            Ok(())
         }
-        let record = self.kinds.get(&write.kind).map(|kind| RecordNumber { kind: *kind, id: id_bytes(&write.id) });
+    }
+
+    fn check_preds(&self, write: &Write, ancestry: &Ancestry) -> Result<(), VoidReason> {
         for pred in &write.replaces {
-            let position = self.position(pred).ok_or(VoidReason::PredUnknown)?;
-            let version = self.versions.get(&position).ok_or(VoidReason::PredUnknown)?;
-            if Some(version.record) != record {
+            let (number, version) = self.version(pred).ok_or(VoidReason::PredUnknown)?;
+            if self.kinds.get(&write.kind) != Some(&version.kind) || version.id != id_bytes(&write.id) {
                 return Err(VoidReason::PredUnknown);
             }
-            if ancestry.clock.get(&position.actor).is_none_or(|seq| *seq < version.seq) {
+            if ancestry.clock.get(&number).is_none_or(|max_op| *max_op < version.counter) {
                 return Err(VoidReason::PredNotAncestor);
             }
         }
         Ok(())
     }
 
-    fn position(&self, op: &OpId) -> Option<Position> {
-        let actor = self.actors.get(&op.actor)?.number;
-        Some(Position { counter: u32::try_from(op.counter).ok()?, actor })
+    fn version(&self, op: &OpId) -> Option<(u32, &Version)> {
+        let (number, entry) = self.actor(&op.actor)?;
+        let counter = u32::try_from(op.counter).ok()?;
+        let at = entry.versions.binary_search_by_key(&counter, |version| version.counter).ok()?;
+        Some((number, entry.versions.get(at)?))
     }
 
     /// Takes a checked change into the index.
     fn merge(&mut self, prescan: &Prescan, ancestry: &Ancestry, writes: &[Write]) {
-        let fresh = ActorEntry { number: number(self.actors.len()), last_seq: 0 };
-        let entry = self.actors.entry(prescan.actor).or_insert(fresh);
-        entry.last_seq += 1;
-        let (actor, seq) = (entry.number, entry.last_seq);
+        let max_op = counter(prescan.max_op());
+        let fresh = number(self.actors.len());
+        let actor = *self.actor_numbers.entry(prescan.actor).or_insert(fresh);
+        if actor == fresh {
+            self.actors.push(ActorEntry::default());
+        }
+        let others = self.others(prescan, ancestry, actor);
+        let entry = &mut self.actors[usize::try_from(actor).expect("a number made from a length")];
+        (entry.last_seq, entry.last_max_op) = (entry.last_seq + 1, max_op);
         for write in writes {
-            let kinds = number(self.kinds.len());
+            let fresh = number(self.kinds.len());
             let kind = match self.kinds.get(&write.kind) {
                 Some(kind) => *kind,
-                None => *self.kinds.entry(write.kind.clone()).or_insert(kinds),
+                None => *self.kinds.entry(write.kind.clone()).or_insert(fresh),
             };
-            let position = Position { counter: counter(write.op.counter), actor };
-            let record = RecordNumber { kind, id: id_bytes(&write.id) };
-            self.versions.insert(position, Version { record, seq });
+            entry.versions.push(Version { counter: counter(write.op.counter), kind, id: id_bytes(&write.id) });
         }
-        let max_op = counter(prescan.max_op());
         self.max_op = self.max_op.max(max_op);
         for dep in &prescan.deps {
             self.heads.remove(dep);
         }
         self.heads.insert(prescan.hash);
-        let others = self.others(prescan, ancestry, actor);
-        self.changes.insert(prescan.hash, Admitted { actor, seq, max_op, others });
+        self.changes.insert(prescan.hash, Admitted { actor, max_op, others });
     }
 
-    /// Returns the ancestry without the actor itself, the list of an own dependency where that is the same.
-    fn others(&self, prescan: &Prescan, ancestry: &Ancestry, actor: u32) -> Arc<[Seen]> {
-        let others =
-            || ancestry.clock.iter().filter(|(number, _)| **number != actor).map(|(&actor, &seq)| Seen { actor, seq });
-        let own = prescan.deps.iter().filter_map(|dep| self.changes.get(dep)).find(|change| change.actor == actor);
-        match own {
-            Some(change) if others().eq(change.others.iter().copied()) => Arc::clone(&change.others),
-            _ => others().collect(),
+    /// Returns the ancestry without the actor itself, that of an own dependency where they are the same.
+    fn others(&mut self, prescan: &Prescan, ancestry: &Ancestry, actor: u32) -> u32 {
+        let others = || {
+            let clock = ancestry.clock.iter().filter(|(number, _)| **number != actor);
+            clock.map(|(&actor, &max_op)| Seen { actor, max_op })
+        };
+        let mut own = prescan.deps.iter().filter_map(|dep| self.changes.get(dep)).filter(|dep| dep.actor == actor);
+        match own.find(|dep| others().eq(self.clocks.get(dep.others).iter().copied())) {
+            Some(dep) => dep.others,
+            None => self.clocks.push(others()),
         }
     }
 }
 
-impl Admitted {
-    fn clock(&self) -> impl Iterator<Item = Seen> + '_ {
-        self.others.iter().copied().chain(std::iter::once(Seen { actor: self.actor, seq: self.seq }))
+impl Clocks {
+    fn get(&self, clock: u32) -> &[Seen] {
+        let at = usize::try_from(clock).expect("a number made from a length");
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.seen[start..self.ends[at]]
     }
 
-    fn has(&self, actor: u32, seq: u32) -> bool {
-        self.clock().any(|seen| seen.actor == actor && seen.seq >= seq)
+    fn push(&mut self, clock: impl Iterator<Item = Seen>) -> u32 {
+        self.seen.extend(clock);
+        self.ends.push(self.seen.len());
+        number(self.ends.len() - 1)
     }
 }
 
@@ -258,9 +276,9 @@ fn counter(value: u64) -> u32 {
     u32::try_from(value).expect("a first counter is below 2^30 and a change has at most 2,048 operations")
 }
 
-/// Returns the next number of an interned name.
+/// Returns the number of what comes next in a list that no more than one change adds to at a time.
 fn number(count: usize) -> u32 {
-    u32::try_from(count).expect("fewer actors and kinds than changes, fewer changes than counters")
+    u32::try_from(count).expect("four billion changes do not fit any memory")
 }
 
 /// Returns the characters of a record id the dialect has permitted.

@@ -283,7 +283,7 @@ fn document_cases() -> Vec<Case> {
         (VoidReason::DepMissing, ground.verdict(|change| change.deps = vec![automerge::ChangeHash([9; 32])])),
         (VoidReason::StartOp, ground.verdict(later)),
         (VoidReason::StartOp, ground.verdict(|change| change.start_op = NonZeroU64::MIN)),
-        (VoidReason::Seq, ground.verdict(|change| change.seq = 1)),
+        (VoidReason::SeqTaken, ground.verdict(|change| change.seq = 1)),
         (VoidReason::Seq, ground.verdict(|change| change.seq = 3)),
         (VoidReason::Seq, ground.verdict(|change| change.seq = 0)),
         (VoidReason::Seq, ground.verdict(without_own)),
@@ -293,6 +293,7 @@ fn document_cases() -> Vec<Case> {
         (VoidReason::PredUnknown, pred(&LegacyOpId(1, ActorId::from([7; 36])))),
         (VoidReason::PredNotAncestor, ground.verdict(without_b)),
         (VoidReason::AncestryTooWide, too_wide()),
+        (VoidReason::AncestryTooWide, too_wide_together()),
     ]
 }
 
@@ -309,6 +310,25 @@ fn too_wide() -> Option<VoidReason> {
     let old = guard.draft(Actor::new(&A, 511), 0, vec![write(0)]);
     admit(&mut guard.clone(), &old);
     let draft = guard.draft(Actor::new(&A, 512), 0, vec![write(0)]);
+    judge(guard, &compose(&draft).expect("the draft alone is honest"))
+}
+
+/// Two ancestries that are narrow enough alone, and an actor with a change in one of them.
+fn too_wide_together() -> Option<VoidReason> {
+    let mut guard = Guard::new();
+    let half = u32::try_from(CHANGE_CLOCK_ACTORS_MAX / 2 + 1).expect("fits");
+    for key in [&B, &A] {
+        let mut tip: Option<Prescan> = None;
+        for generation in 0..half {
+            let deps = tip.iter().map(|tip| tip.hash).collect();
+            let start_op = tip.as_ref().map_or(0, Prescan::max_op) + 1;
+            let actor = Actor::new(key, generation);
+            let draft = Draft { actor, seq: 1, start_op, deps, time_ms: 0, writes: vec![write(0)] };
+            tip = Some(admit(&mut guard, &draft).0);
+        }
+    }
+    let draft = guard.draft(Actor::new(&A, half - 1), 0, vec![write(0)]);
+    assert_eq!((draft.seq, draft.deps.len()), (2, 2));
     judge(guard, &compose(&draft).expect("the draft alone is honest"))
 }
 
