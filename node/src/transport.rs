@@ -240,6 +240,8 @@ pub struct NetStatus {
     pub links: Vec<LinkStatus>,
     /// Peers we keep links with.
     pub dials: Vec<DialStatus>,
+    /// Connections that exist, those that still flush before they close included.
+    pub connections: u32,
 }
 
 /// The state of one link.

@@ -38,6 +38,16 @@ pub(super) fn split_peer(address: &Multiaddr) -> (Multiaddr, Option<AuthorKey>) 
     }
 }
 
+/// Whether an address is one for TCP: a host and a port, nothing else.
+pub(super) fn is_tcp(address: &Multiaddr) -> bool {
+    let mut parts = address.iter();
+    let host = matches!(
+        parts.next(),
+        Some(Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_))
+    );
+    host && matches!(parts.next(), Some(Protocol::Tcp(_))) && parts.next().is_none()
+}
+
 /// Returns the internet address in an address.
 pub(super) fn source(address: &Multiaddr) -> Option<IpAddr> {
     address.iter().find_map(|part| match part {

@@ -305,3 +305,148 @@ impl Redial {
         z ^ (z >> 31)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> AuthorKey {
+        AuthorKey::new([byte; 32])
+    }
+
+    fn at(port: u16) -> Multiaddr {
+        format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address")
+    }
+
+    fn to(port: u16, node: Option<AuthorKey>) -> DialTarget {
+        DialTarget { address: at(port), node, origin: DialOrigin::Static }
+    }
+
+    fn connection(number: usize) -> ConnectionId {
+        ConnectionId::new_unchecked(number)
+    }
+
+    /// A redial of key 5 with the default times, and a start.
+    fn redial(list: Vec<DialTarget>) -> (Redial, Instant) {
+        let now = Instant::now();
+        let mut redial = Redial::new(key(5), TransportTiming::default(), 7);
+        redial.set_targets(list, now);
+        (redial, now)
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_back_off_doubles_up_to_its_bound_and_a_lasting_link_resets_it() {
+        let (mut redial, mut now) = redial(vec![to(1, Some(key(9)))]);
+        let known = Admission::default();
+        let (first, max) = (TransportTiming::default().redial_first, TransportTiming::default().redial_max);
+        for attempt in 0..12 {
+            let dial = redial.due(&known, now).expect("due");
+            redial.started(&dial.target, connection(attempt));
+            assert_eq!(redial.due(&known, now + seconds(1_000)), None, "one attempt at a time");
+            redial.failed(connection(attempt), DialError::Handshake, now);
+            let whole = first.saturating_mul(1 << attempt).min(max);
+            let wait = redial.next_due(&known).expect("waits").duration_since(now);
+            assert!(wait >= whole / 2 && wait <= whole, "{wait:?} of {whole:?}");
+            now += wait;
+        }
+        redial.started(&TargetId::Node(key(9)), connection(50));
+        redial.connected(key(9), connection(50), now);
+        assert_eq!(redial.next_due(&known), None);
+        redial.disconnected(key(9), now + seconds(1));
+        assert_eq!(redial.status(&known, now)[0].attempts, 13, "it did not last");
+        assert_eq!(redial.status(&known, now)[0].last_error, Some(DialError::ClosedEarly));
+        redial.connected(key(9), connection(51), now);
+        redial.disconnected(key(9), now + seconds(60));
+        let wait = redial.next_due(&known).expect("waits").duration_since(now + seconds(60));
+        assert!(wait <= first, "{wait:?}");
+        assert_eq!(redial.status(&known, now)[0].last_error, None);
+    }
+
+    #[test]
+    fn the_larger_key_waits_before_each_dial() {
+        let (redial, now) = redial(vec![to(1, Some(key(1))), to(2, Some(key(9)))]);
+        let known = Admission::default();
+        let dial = redial.due(&known, now).expect("due");
+        assert_eq!(dial.target, TargetId::Node(key(9)));
+        let (mut redial, now) = super::tests::redial(vec![to(1, Some(key(1)))]);
+        assert_eq!(redial.due(&known, now), None);
+        assert!(redial.due(&known, now + TransportTiming::default().head_start).is_some());
+        redial.set_targets(vec![to(3, Some(key(1)))], now);
+        assert_eq!(redial.due(&known, now), None, "a changed address is no reason to hurry");
+    }
+
+    #[test]
+    fn all_addresses_of_a_peer_are_one_dial_and_this_node_is_none() {
+        let named: Multiaddr =
+            format!("{}/p2p/{}", at(3), super::super::identity::peer_id(&key(9))).parse().expect("p2p");
+        let list = vec![
+            to(1, Some(key(9))),
+            to(2, Some(key(9))),
+            DialTarget { address: named, node: None, origin: DialOrigin::Static },
+            to(4, Some(key(5))),
+        ];
+        let (redial, now) = redial(list);
+        let dial = redial.due(&Admission::default(), now).expect("due");
+        assert_eq!(dial, Dial { target: TargetId::Node(key(9)), addresses: vec![at(1), at(2), at(3)] });
+        assert_eq!(redial.targets.len(), 1);
+    }
+
+    #[test]
+    fn keys_decide_what_is_dialled_but_not_at_an_address_of_the_operator() {
+        let learned = DialTarget { origin: DialOrigin::Learned, ..to(1, Some(key(9))) };
+        let (mut redial, now) = redial(vec![learned]);
+        let mut known = Admission::default();
+        assert_eq!(redial.due(&known, now), None);
+        known.active.insert(key(9));
+        assert!(redial.due(&known, now).is_some());
+        known.active.clear();
+        known.refused.insert(key(9));
+        redial.set_targets(vec![to(1, Some(key(9)))], now);
+        assert_eq!(redial.due(&known, now), None, "a refused key is not dialled");
+        redial.set_targets(vec![to(1, None)], now);
+        redial.started(&TargetId::Address(at(1)), connection(1));
+        redial.connected(key(9), connection(1), now);
+        redial.disconnected(key(9), now);
+        assert!(redial.due(&known, now + seconds(60)).is_some(), "another node may stand there now");
+    }
+
+    #[test]
+    fn two_names_of_one_peer_are_not_dialled_together() {
+        let (mut redial, now) = redial(vec![to(1, None), to(2, Some(key(9)))]);
+        let known = Admission::default();
+        redial.started(&TargetId::Address(at(1)), connection(1));
+        redial.connected(key(9), connection(1), now);
+        assert_eq!(redial.next_due(&known), None);
+        redial.disconnected(key(9), now);
+        let later = now + seconds(60);
+        let dial = redial.due(&known, later).expect("due");
+        redial.started(&dial.target, connection(2));
+        assert_eq!(redial.due(&known, later), None);
+        redial.failed(connection(2), DialError::Handshake, later);
+        assert!(redial.due(&known, later + seconds(60)).is_some());
+        // A list that drops a running attempt forgets what it was after.
+        let dial = redial.due(&known, later + seconds(60)).expect("due");
+        redial.started(&dial.target, connection(3));
+        redial.set_targets(Vec::new(), later);
+        redial.set_targets(vec![to(2, Some(key(9)))], later);
+        assert!(redial.due(&known, later + seconds(60)).is_some());
+    }
+
+    #[test]
+    fn what_the_local_network_shows_comes_and_goes() {
+        let (mut redial, now) = redial(Vec::new());
+        let known = Admission { active: [key(9)].into(), ..Admission::default() };
+        redial.found(key(9), &at(1), now);
+        redial.found(key(5), &at(2), now);
+        assert_eq!(redial.due(&Admission::default(), now), None, "members only");
+        assert_eq!(redial.due(&known, now).expect("due").addresses, vec![at(1)]);
+        redial.set_targets(Vec::new(), now);
+        assert!(redial.due(&known, now).is_some(), "a new list does not hide it");
+        redial.lost_sight(key(9), &at(1));
+        assert_eq!(redial.status(&known, now).len(), 0);
+    }
+}

@@ -3,11 +3,11 @@
 //! It waits for the network, for commands and for its own deadlines, never for the node: links report to the node
 //! themselves.
 
-mod build;
+pub(super) mod build;
 mod choice;
+mod error;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,15 +17,16 @@ use libp2p::core::{ConnectedPoint, transport::TransportError};
 use libp2p::metrics::{Metrics, Recorder};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, ListenError, Swarm, SwarmEvent};
-use libp2p::{Multiaddr, mdns, swarm};
+use libp2p::{Multiaddr, mdns};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use self::build::{Node, NodeEvent};
 use self::choice::{Held, choose};
+use self::error::{dial_error, system_error};
 use super::framing::is_whole;
-use super::identity::{author_key, peer_id, source};
+use super::identity::{author_key, is_tcp, peer_id, source};
 use super::link::{Port, Refusal};
 use super::push::{PushQueue, Queued};
 use super::redial::{Dial, Redial, TargetId};
@@ -123,7 +124,10 @@ impl Network {
         for address in &config.listen {
             swarm.listen_on(address.clone()).map_err(|error| match error {
                 TransportError::MultiaddrNotSupported(address) => StartError::ListenUnsupported { address },
-                TransportError::Other(source) => StartError::Listen { address: address.clone(), source },
+                TransportError::Other(error) => {
+                    let source = system_error(&error).unwrap_or(error);
+                    StartError::Listen { address: address.clone(), source }
+                }
             })?;
         }
         let seed = getrandom::u64().unwrap_or_else(|_| u64::from_be_bytes(*first_eight(&me)));
@@ -160,7 +164,7 @@ impl Network {
         if self.stale {
             self.refresh(Instant::now());
         }
-        let due = self.due;
+        let (due, events) = (self.due, self.events.clone());
         tokio::select! {
             event = self.swarm.select_next_some() => self.on_swarm(event),
             command = self.commands.recv() => match command {
@@ -171,14 +175,13 @@ impl Network {
                 Ok(finished) => self.on_finished(&finished),
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             },
-            permit = self.events.clone().reserve_owned(), if !self.announcements.is_empty() => match permit {
-                Ok(permit) => {
-                    if let Some(event) = self.announcements.pop_front() {
-                        permit.send(event);
-                    }
+            permit = events.reserve(), if !self.announcements.is_empty() => {
+                if let (Ok(permit), Some(event)) = (permit, self.announcements.pop_front()) {
+                    permit.send(event);
                 }
-                Err(_) => return Go::Down,
-            },
+            }
+            // Nobody listens to us any more.
+            () = events.closed() => return Go::Down,
             () = sleep_until(due), if due.is_some() => self.stale = true,
         }
         Go::On
@@ -201,7 +204,13 @@ impl Network {
     }
 
     fn dial(&mut self, dial: Dial, now: Instant) {
-        let Dial { target, addresses } = dial;
+        let Dial { target, mut addresses } = dial;
+        addresses.retain(is_tcp);
+        if addresses.is_empty() {
+            self.stats.dials_failed.inc();
+            self.redial.not_started(&target, DialError::Unsupported, now);
+            return;
+        }
         let options = match &target {
             TargetId::Node(key) => DialOpts::peer_id(peer_id(key))
                 // Whether to dial is the redial's decision; connections that only still close must not forbid it.
@@ -355,26 +364,20 @@ impl Network {
         };
         match connection.port.take() {
             Some(port) => {
-                let (dialer, remote) = (connection.held.dialer, connection.remote.clone());
-                self.start(key, chosen, dialer, remote, port, now);
+                let remote = connection.remote.clone();
+                let link = LinkId(self.next_link);
+                self.next_link += 1;
+                let dialer = connection.held.dialer;
+                let facts = LinkFacts { link, peer: key, dialer, source: source(&remote), remote };
+                self.start(chosen, facts, port, now);
             }
             // Its session has ended already: the connection is spent.
             None => self.close(key, chosen, DownReason::Lost, now),
         }
     }
 
-    fn start(
-        &mut self,
-        key: AuthorKey,
-        connection: ConnectionId,
-        dialer: bool,
-        remote: Multiaddr,
-        port: Port,
-        now: Instant,
-    ) {
-        let link = LinkId(self.next_link);
-        self.next_link += 1;
-        let facts = LinkFacts { link, peer: key, dialer, source: source(&remote), remote };
+    fn start(&mut self, connection: ConnectionId, facts: LinkFacts, port: Port, now: Instant) {
+        let (link, key) = (facts.link, facts.peer);
         let shared = Shared::new(link, self.events.clone(), self.timing.clone(), &self.limits, self.stats.clone());
         let (session, ends) = Session::new(facts.clone(), shared, port);
         self.sessions.spawn(async move {
@@ -506,6 +509,7 @@ impl Network {
             listen: self.swarm.listeners().cloned().collect(),
             links: self.peers.values().filter_map(|peer| peer.session.as_ref()).map(link).collect(),
             dials: self.redial.status(self.swarm.behaviour().link.gate.admission(), now),
+            connections: self.swarm.network_info().connection_counters().num_established(),
         }
     }
 
@@ -550,39 +554,4 @@ async fn sleep_until(due: Option<Instant>) {
 
 fn first_eight(key: &AuthorKey) -> &[u8; 8] {
     key.as_bytes().first_chunk().expect("a key has 32 bytes")
-}
-
-/// Says in our words why a dial failed.
-fn dial_error(error: &swarm::DialError) -> DialError {
-    match error {
-        swarm::DialError::LocalPeerId { .. } => DialError::Myself,
-        swarm::DialError::WrongPeerId { obtained, .. } => {
-            author_key(obtained).map_or(DialError::Handshake, DialError::WrongKey)
-        }
-        swarm::DialError::Denied { .. } => DialError::Denied,
-        swarm::DialError::NoAddresses => DialError::Unsupported,
-        swarm::DialError::DialPeerConditionFalse(_) | swarm::DialError::Aborted => DialError::Handshake,
-        swarm::DialError::Transport(errors) => match errors.last() {
-            Some((_, TransportError::MultiaddrNotSupported(_))) => DialError::Unsupported,
-            Some((_, TransportError::Other(error))) => io_kind(error).map_or(DialError::Handshake, DialError::Io),
-            None => DialError::Handshake,
-        },
-    }
-}
-
-/// Finds what the operating system said below the layers libp2p puts around it.
-fn io_kind(error: &io::Error) -> Option<io::ErrorKind> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        cause = error.source();
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            if error.raw_os_error().is_some() {
-                return Some(error.kind());
-            }
-            if let Some(inner) = error.get_ref() {
-                cause = Some(inner);
-            }
-        }
-    }
-    None
 }

@@ -44,9 +44,10 @@ fn to(address: &Multiaddr, node: Option<AuthorKey>) -> DialTarget {
 async fn start(config: TransportConfig) -> TestNode {
     let key = config.key.public();
     let mut registry = Registry::default();
-    let (handle, mut events) = Transport::start(config, &mut registry).expect("loopback can be listened on");
-    let NetEvent::Listening { address } = next(&mut events).await else { panic!("listening comes first") };
-    TestNode { key, address, handle, events, registry }
+    let (handle, events) = Transport::start(config, &mut registry).expect("loopback can be listened on");
+    let mut node = TestNode { key, address: Multiaddr::empty(), handle, events, registry };
+    node.address = node.status_until(|status| !status.listen.is_empty()).await.listen.remove(0);
+    node
 }
 
 /// A node that knows where `peer` is.
@@ -60,13 +61,15 @@ async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, work).await.expect("done long before the deadline")
 }
 
-async fn next(events: &mut mpsc::Receiver<NetEvent>) -> NetEvent {
-    within(events.recv()).await.expect("the transport runs")
-}
-
 impl TestNode {
+    /// The next event that is not about listening.
     async fn next(&mut self) -> NetEvent {
-        next(&mut self.events).await
+        loop {
+            match within(self.events.recv()).await.expect("the transport runs") {
+                NetEvent::Listening { .. } => {}
+                event => return event,
+            }
+        }
     }
 
     /// Waits for the link to `peer`, passing over links to others and their ends.
@@ -101,16 +104,15 @@ impl TestNode {
 
     /// Asks for the status until it is as wanted.
     async fn status_until(&self, wanted: impl Fn(&NetStatus) -> bool) -> NetStatus {
-        within(async {
-            loop {
-                let status = self.status().await;
-                if wanted(&status) {
-                    return status;
-                }
-                tokio::task::yield_now().await;
+        let start = tokio::time::Instant::now();
+        loop {
+            let status = self.status().await;
+            if wanted(&status) {
+                return status;
             }
-        })
-        .await
+            assert!(start.elapsed() < DEADLINE, "still {status:#?}");
+            tokio::task::yield_now().await;
+        }
     }
 
     /// The value of a counter as it is exported.

@@ -132,10 +132,11 @@ impl ConnectionHandler for Handler {
 
     fn on_connection_event(&mut self, event: ConnectionEvent<'_, Offer, Offer, (), oneshot::Sender<Stream>>) {
         match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. }) => {
-                if self.waiting.len() < INBOUND_MAX {
-                    self.waiting.push_back(protocol);
-                }
+            // Beyond the bound the stream is dropped, which resets it.
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. })
+                if self.waiting.len() < INBOUND_MAX =>
+            {
+                self.waiting.push_back(protocol);
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, info }) => {
                 // Whoever asked may have given up; the stream is then reset.

@@ -27,10 +27,10 @@ const PROTOCOL_VERSION: &str = "comity/1";
 
 /// The behaviours. The limits stand first: the swarm asks in this order and stops at the first refusal.
 #[derive(NetworkBehaviour)]
-pub(super) struct Node {
+pub(in crate::transport) struct Node {
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
-    pub(super) link: Behaviour,
+    pub(in crate::transport) link: Behaviour,
     ping: ping::Behaviour,
     identify: identify::Behaviour,
     mdns: Toggle<mdns::tokio::Behaviour>,
@@ -40,7 +40,10 @@ pub(super) struct Node {
 ///
 /// # Errors
 /// [`StartError::Mdns`] if the search on the local network is wanted and cannot start.
-pub(super) fn swarm(config: &TransportConfig, registry: &mut Registry) -> Result<Swarm<Node>, StartError> {
+pub(in crate::transport) fn swarm(
+    config: &TransportConfig,
+    registry: &mut Registry,
+) -> Result<Swarm<Node>, StartError> {
     let key = keypair(&config.key);
     let me = key.public().to_peer_id();
     let transport = transport(&key, &config.timing, registry);
