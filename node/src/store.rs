@@ -234,6 +234,15 @@ impl Store {
         command(&self.live, |answer| Command::SetBytesMax(bytes_max, answer)).await
     }
 
+    /// Returns what keeps the live lane from saving, if anything does: asked again and again after
+    /// [`SaveError::DiskFull`], until there is room.
+    ///
+    /// # Errors
+    /// [`SaveError::Fatal`] if the store takes no more writes at all, [`SaveError::Closed`].
+    pub async fn full(&self) -> Result<Option<Full>, SaveError> {
+        command(&self.live, Command::Full).await
+    }
+
     /// Takes the present rows of `author` for all there are, after what was missing was fetched again from peers.
     ///
     /// # Errors
@@ -275,3 +284,6 @@ fn wal_path(path: &Path) -> PathBuf {
     name.push("-wal");
     PathBuf::from(name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use comity_protocol::effect::Remembered;
 use comity_protocol::envelope::SignedHeader;
 use comity_protocol::ids::{AuthorId, EnvelopeId, hex};
 use comity_protocol::keys::Signature;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::Identity;
 use super::damage::Damage;
@@ -65,14 +65,13 @@ pub fn check(path: &Path, depth: Depth) -> Result<Checked, OpenError> {
     };
     let (headers, bodies, control) = match counts {
         Ok(counts) => counts,
-        // A broken tree ends the reading; the structure's own check has named it then.
-        Err(error) if damage.iter().any(|damage| damage.table() == "file") => {
+        // A broken tree ends the reading of rows.
+        Err(error) if is_damage(&error) => {
             damage.push(Damage::Structure { line: error.to_string() });
             (0, 0, 0)
         }
         Err(error) => return Err(failed(error)),
     };
-    connection.execute_batch("COMMIT").map_err(failed)?;
     damage.sort();
     Ok(Checked { identity, depth, headers, bodies, control, damage })
 }
@@ -86,12 +85,20 @@ fn check_structure(connection: &Connection, depth: Depth) -> rusqlite::Result<Ve
     let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
     let mut damage = Vec::new();
     for line in lines {
-        let line = line?;
-        if line != "ok" {
-            damage.push(Damage::Structure { line });
+        match line {
+            Ok(line) if line == "ok" => {}
+            Ok(line) => damage.push(Damage::Structure { line }),
+            // Some damage ends the check itself.
+            Err(error) if is_damage(&error) => damage.push(Damage::Structure { line: error.to_string() }),
+            Err(error) => return Err(error),
         }
     }
     Ok(damage)
+}
+
+/// Whether the database says that its file is broken.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 type Counts = (u64, u64, u64);

@@ -23,6 +23,8 @@ use super::{Identity, Lane, Saved, Settings, Space};
 /// Below this much free space an error of the disk counts as "no space left".
 const DEVICE_FULL_BYTES: u64 = 1_048_576;
 
+/// This much must be free before a full store counts as having room again: a few envelopes of the largest size.
+const ROOM_BYTES_MIN: u64 = 524_288;
 /// The most pages that SQLite can count.
 const PAGES_MAX: u64 = 4_294_967_294;
 
@@ -359,6 +361,28 @@ impl Database {
     /// Whether the disk or the file failed, so that every further write is refused.
     pub fn failed(&self) -> Option<&Arc<rusqlite::Error>> {
         self.failed.as_ref()
+    }
+
+    /// Returns what keeps the live lane from saving, if anything does.
+    ///
+    /// # Errors
+    /// [`SaveError::Fatal`] if the store takes no more writes at all.
+    pub fn full(&mut self) -> Result<Option<Full>, SaveError> {
+        if let Some(error) = &self.failed {
+            return Err(SaveError::Fatal(Arc::clone(error)));
+        }
+        let free = self.free_bytes();
+        if let Err(SaveError::DiskFull(full)) = self.check_floor(Lane::Live, free) {
+            return Ok(Some(full));
+        }
+        if free < ROOM_BYTES_MIN {
+            return Ok(Some(Full::Device));
+        }
+        let Some(bytes_max) = self.settings.bytes_max else { return Ok(None) };
+        let pages = |sql| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
+        let used = pages("PRAGMA page_count").and_then(|all| Ok(all - pages("PRAGMA freelist_count")?));
+        let used = used.map_err(|error| self.failure(error))?.saturating_mul(PAGE_BYTES);
+        Ok((used.saturating_add(ROOM_BYTES_MIN) > bytes_max).then_some(Full::Quota { bytes_max }))
     }
 
     fn free_bytes(&self) -> u64 {

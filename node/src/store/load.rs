@@ -53,9 +53,9 @@ impl Loaded {
 /// Reads everything in one read transaction.
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
     connection.execute_batch("BEGIN")?;
-    let loaded = load_all(connection);
+    let loaded = load_all(connection)?;
     connection.execute_batch("COMMIT")?;
-    loaded
+    Ok(loaded)
 }
 
 fn load_all(connection: &Connection) -> rusqlite::Result<Loaded> {

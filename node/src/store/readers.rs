@@ -21,9 +21,12 @@ const READS_MAX: usize = 64;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
-/// What each reader thread is doing, and since when.
+/// What a reader thread is doing, and since when; nothing while it waits.
+type Doing = Option<(&'static str, Instant)>;
+
+/// What each reader thread is doing.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Activity(Arc<Mutex<[Option<(&'static str, Instant)>; READERS]>>);
+pub(super) struct Activity(Arc<Mutex<[Doing; READERS]>>);
 
 impl Activity {
     /// Returns the read under way that began first, and how long ago.

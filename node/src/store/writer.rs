@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::damage::Spot;
 use super::readers::Activity;
-use super::{Database, Lane, SaveError, Saved, op_bytes};
+use super::{Database, Full, Lane, SaveError, Saved, op_bytes};
 
 /// Envelopes and other operations of one group of the live lane.
 const LIVE_OPS_MAX: usize = 1_024;
@@ -32,6 +32,8 @@ pub(super) enum Command {
     Damaged(BTreeMap<Spot, i64>),
     /// Change the bound on the file.
     SetBytesMax(Option<u64>, oneshot::Sender<Result<(), SaveError>>),
+    /// Say what keeps from saving, if anything does.
+    Full(oneshot::Sender<Result<Option<Full>, SaveError>>),
     /// Take the rows of an author for all there are.
     RebuildFrontier(AuthorId, oneshot::Sender<Result<(), SaveError>>),
 }
@@ -91,17 +93,17 @@ impl Writer {
         loop {
             tokio::select! {
                 biased;
-                Some(command) = self.live.recv() => return Some((Lane::Live, command)),
+                command = self.live.recv() => return match command {
+                    Some(command) => Some((Lane::Live, command)),
+                    // Both senders are gone, so this waits for nothing.
+                    None => self.catch_up.recv().await.map(|command| (Lane::CatchUp, command)),
+                },
                 Some(command) = self.catch_up.recv() => return Some((Lane::CatchUp, command)),
                 () = tokio::time::sleep(IDLE), if self.log != Log::Empty => {
                     if self.database.checkpoint() {
                         self.log = Log::Empty;
                     }
-                    if self.live.is_closed() && self.catch_up.is_closed() {
-                        return None;
-                    }
                 }
-                else => return None,
             }
         }
     }
@@ -118,6 +120,7 @@ impl Writer {
                     // Whoever asked may be gone, here and below; the change stands.
                     answer.send(result).unwrap_or_default();
                 }
+                Command::Full(answer) => answer.send(self.database.full()).unwrap_or_default(),
                 Command::RebuildFrontier(author, answer) => {
                     let result = self.database.rebuild_frontier(&author);
                     self.log = Log::Used;
