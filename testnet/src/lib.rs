@@ -7,8 +7,10 @@
 
 pub mod countries;
 pub mod draft;
+pub mod exercise;
 pub mod files;
 pub mod kiel;
+pub mod processes;
 pub mod relay;
 pub mod report;
 pub mod scenario;

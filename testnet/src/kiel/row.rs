@@ -132,7 +132,7 @@ pub struct KielRow {
     pub kind: Kind,
     /// The day of announcement, `YYYY-MM-DD`, where the source gives one day.
     pub date: Option<String>,
-    /// The value the source gives: whole units of currency and its code.
+    /// The value the source gives: minor units of currency, and its code.
     pub amount: Option<(u64, String)>,
 }
 
@@ -251,8 +251,12 @@ fn is_day(date: &str) -> bool {
     date.parse::<jiff::civil::Date>().is_ok() && date.len() == 10
 }
 
+/// Currencies of the lists without minor units.
+const WITHOUT_CENTS: [&str; 3] = ["JPY", "KRW", "ISK"];
+
 fn money(amount: &str, currency: &str) -> Option<(u64, String)> {
     let is_code = currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase());
-    let amount = amount.parse().ok().filter(|amount| (1..=QUANTITY_MAX).contains(amount))?;
-    is_code.then(|| (amount, currency.to_owned()))
+    let amount: u64 = amount.parse().ok().filter(|amount| (1..=QUANTITY_MAX).contains(amount))?;
+    let minor = if WITHOUT_CENTS.contains(&currency) { amount } else { amount.saturating_mul(100) };
+    is_code.then(|| (minor, currency.to_owned()))
 }

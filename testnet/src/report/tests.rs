@@ -60,7 +60,8 @@ fn the_json_has_every_key_the_interface_names() {
     let keys: Vec<&String> = row.as_object().unwrap().keys().collect();
     let mut expected = ["requirement", "item", "quantity", "unit", "cover_firm", "gap_firm"];
     let mut keys: Vec<&str> = keys.into_iter().map(String::as_str).collect();
-    (keys.sort_unstable(), expected.sort_unstable());
+    keys.sort_unstable();
+    expected.sort_unstable();
     assert_eq!(keys, expected);
 }
 

@@ -184,7 +184,7 @@ fn amount(row: &CoverageRow, quantity: u64) -> String {
         "mm" => &[(1_000_000, "km"), (1_000, "m")],
         _ => &[],
     };
-    match larger.iter().find(|(factor, _)| quantity % factor == 0) {
+    match larger.iter().find(|(factor, _)| quantity.is_multiple_of(*factor)) {
         Some((factor, unit)) => format!("{} {unit}", quantity / factor),
         None => format!("{quantity} {}", row.unit),
     }

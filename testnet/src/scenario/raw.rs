@@ -372,8 +372,9 @@ impl<'a> Timeline<'a> {
 
     fn follow(&mut self, step: &Step) -> Result<(), OrderProblem> {
         match step {
-            Step::Write { .. } | Step::Delay { .. } => Ok(()),
-            Step::Burst { .. } if self.is_writing => Err(OrderProblem::WritersWrite),
+            Step::Delay { .. } => Ok(()),
+            Step::Write { .. } | Step::Burst { .. } if self.is_writing => Err(OrderProblem::WritersWrite),
+            Step::Write { .. } => Ok(()),
             Step::Burst { .. } => {
                 self.is_writing = true;
                 Ok(())

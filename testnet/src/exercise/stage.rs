@@ -1,0 +1,425 @@
+//! The running testnet of an exercise: nodes, relays, and a desk for each nation's writing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_node::client::{Client, ClientError};
+use comity_protocol::ids::Timestamp;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::burst::Hand;
+use super::ledger::Ledger;
+use super::plan::{Meaning, shifted};
+use super::{ExerciseError, Progress, elapsed_ms, now};
+use crate::draft::Draft;
+use crate::processes::{
+    Layout, Node, NodeConfig, PATIENCE, ProcessId, TestnetError, TestnetFile, client, found, listens,
+};
+use crate::relay::{Relays, pairs};
+use crate::report::{Cut, Kill, Leave};
+use crate::scenario::Scenario;
+use crate::wire::{Status, WriteAnswer, WriteRequest};
+
+/// Pause between two looks at all nodes.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Longest wait for nodes to hold the same, and for writers to get on.
+pub(super) const SETTLE_PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for a node to stop at the end of a run.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for one answer of a node.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
+/// Pause of a writer whose node does not answer.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Whether a nation's node is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It runs.
+    Up,
+    /// It was killed and comes back.
+    Down,
+    /// It was killed and does not come back.
+    Gone,
+}
+
+/// Where one nation's statements are written, one after the other.
+#[derive(Debug)]
+pub(super) struct Desk {
+    code: String,
+    client: Client,
+    ledger: Arc<Ledger>,
+    /// Held during a write: whoever has it knows that none of this nation is unanswered.
+    pub(super) turn: Mutex<Turn>,
+    /// Whether the node is there.
+    pub(super) presence: watch::Sender<Presence>,
+}
+
+/// What the holder of a desk works with.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// What is written next.
+    pub(super) hand: Hand,
+    /// A write without an answer, to be repeated under its id.
+    pub(super) pending: Option<(String, Draft)>,
+    /// Statements the node refused.
+    pub(super) refused: Vec<String>,
+}
+
+impl Desk {
+    /// Writes one statement and notes the answer.
+    pub(super) async fn write(&self, turn: &mut Turn, id: &str, draft: &Draft) -> Result<WriteAnswer, ClientError> {
+        let answer: WriteAnswer = self.client.post("/v1/write", Some(id), &WriteRequest { id, draft }).await?;
+        self.ledger.note(&self.code, &draft.kind, &answer);
+        turn.hand.learn(draft, &answer);
+        Ok(answer)
+    }
+
+    /// Writes one statement of its own every `pause` until told to stop or the node is gone.
+    async fn keep_writing(self: Arc<Self>, pause: Duration, mut stop: watch::Receiver<bool>) {
+        let mut presence = self.presence.subscribe();
+        let mut ticks = interval(pause.max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|is_over| *is_over) => return,
+                _ = ticks.tick() => {}
+            }
+            let here = *presence.borrow_and_update();
+            match here {
+                Presence::Up => {}
+                Presence::Gone => return,
+                Presence::Down => {
+                    tokio::select! {
+                        _ = stop.wait_for(|is_over| *is_over) => return,
+                        _ = presence.changed() => continue,
+                    }
+                }
+            }
+            let mut turn = self.turn.lock().await;
+            if *self.presence.borrow() != Presence::Up {
+                continue;
+            }
+            let (id, draft) = turn.pending.take().unwrap_or_else(|| turn.hand.next());
+            match self.write(&mut turn, &id, &draft).await {
+                Ok(_) => {}
+                Err(ClientError::Refused(problem)) if problem.exit < 3 => {
+                    turn.refused.push(format!("{} refused {}: {}", self.code, draft.kind, problem.error));
+                }
+                Err(_) => {
+                    turn.pending = Some((id, draft));
+                    drop(turn);
+                    sleep(RETRY_AFTER).await;
+                }
+            }
+        }
+    }
+}
+
+/// One nation's place in the exercise.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// Its node's process, while it runs.
+    pub(super) node: Option<Node>,
+    /// Where it writes.
+    pub(super) desk: Arc<Desk>,
+}
+
+/// Writers at work.
+#[derive(Debug)]
+pub(super) struct Burst {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+    /// Who writes.
+    pub(super) codes: BTreeSet<String>,
+}
+
+/// A cut that stands.
+#[derive(Debug)]
+pub(super) struct StandingCut {
+    /// The sides; empty for one-way cuts.
+    pub(super) sides: Vec<BTreeSet<String>>,
+    /// Bytes its links had carried when it was made.
+    pub(super) bytes: u64,
+    /// Statements acknowledged when it was made.
+    pub(super) statements: u64,
+}
+
+/// The running testnet and what was noted about it.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) exe: PathBuf,
+    pub(super) layout: Layout,
+    pub(super) testnet: TestnetFile,
+    pub(super) scenario: Scenario,
+    pub(super) relays: Relays,
+    pub(super) seats: BTreeMap<String, Seat>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) meaning: Meaning,
+    pub(super) as_of: Timestamp,
+    pub(super) rng: ChaCha8Rng,
+    pub(super) burst: Option<Burst>,
+    pub(super) cut: Option<StandingCut>,
+    pub(super) healed: Option<Instant>,
+    pub(super) links_up_ms: u64,
+    pub(super) cuts: Vec<Cut>,
+    pub(super) kills: Vec<Kill>,
+    pub(super) leaver: Option<Leave>,
+    /// By nation: how many of its statements everybody was seen to hold, and when.
+    pub(super) everybody: BTreeMap<String, (u64, u64)>,
+    pub(super) problems: Vec<String>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Stage {
+    /// Founds the alliance, opens the relays, starts every node and waits until all links are up.
+    pub(super) async fn open(
+        exe: PathBuf,
+        layout: Layout,
+        scenario: Scenario,
+        progress: watch::Sender<Progress>,
+    ) -> Result<Self, ExerciseError> {
+        let began = Instant::now();
+        let start = now();
+        progress.send_modify(|progress| {
+            progress.step = format!("founding an alliance of {}", scenario.nations.len());
+            progress.total = scenario.timeline.len() + 2;
+        });
+        let names: Vec<(String, String)> =
+            scenario.nations.iter().map(|nation| (nation.code.clone(), nation.name.clone())).collect();
+        let testnet = found(&exe, &layout, &names).await?;
+        let ledger = Ledger::create(&layout.dir().join("acknowledged.jsonl"), began).map_err(TestnetError::from)?;
+        let codes = scenario.codes();
+        let relays = open_relays(&codes).await?;
+        let mut stage = Self {
+            as_of: shifted(start, scenario.as_of),
+            meaning: Meaning { start, written: BTreeMap::new() },
+            rng: ChaCha8Rng::seed_from_u64(scenario.seed),
+            ledger: Arc::new(ledger),
+            seats: BTreeMap::new(),
+            burst: None,
+            cut: None,
+            healed: None,
+            links_up_ms: 0,
+            cuts: Vec::new(),
+            kills: Vec::new(),
+            leaver: None,
+            everybody: BTreeMap::new(),
+            problems: Vec::new(),
+            exe,
+            layout,
+            testnet,
+            scenario,
+            relays,
+            progress,
+        };
+        stage.start_all().await?;
+        Ok(stage)
+    }
+
+    async fn start_all(&mut self) -> Result<(), ExerciseError> {
+        self.step("starting the nodes");
+        let began = Instant::now();
+        let mut starting = JoinSet::new();
+        for member in self.testnet.members.clone() {
+            NodeConfig::new(&self.layout, &self.testnet, &member, &self.relays.ports())
+                .write()
+                .map_err(TestnetError::from)?;
+            let (exe, layout) = (self.exe.clone(), self.layout.clone());
+            starting.spawn(async move {
+                let started = Node::start(&exe, &layout, &member).await;
+                started.map(|(node, status)| (member, node, status))
+            });
+        }
+        let roles: BTreeMap<_, _> =
+            self.scenario.nations.iter().map(|nation| (nation.code.clone(), nation.role)).collect();
+        while let Some(started) = starting.join_next().await {
+            let (member, node, status) = started.expect("starting a node does not panic")?;
+            self.relays.set_target(&member.code, listens(&status));
+            let stream = self.testnet.members.iter().position(|other| *other == member).unwrap_or_default();
+            let mut rng = ChaCha8Rng::seed_from_u64(self.scenario.seed);
+            // Stream 0 is the stage's own.
+            rng.set_stream(u64::try_from(stream).unwrap_or_default() + 1);
+            let role = roles.get(&member.code).copied().unwrap_or(crate::scenario::Role::Donor);
+            let turn = Turn { hand: Hand::new(&member.code, role, rng), pending: None, refused: Vec::new() };
+            let desk = Desk {
+                client: client(&self.layout, &member.code).with_timeout(ANSWER_PATIENCE),
+                code: member.code.clone(),
+                ledger: Arc::clone(&self.ledger),
+                turn: Mutex::new(turn),
+                presence: watch::Sender::new(Presence::Up),
+            };
+            self.seats.insert(member.code, Seat { node: Some(node), desk: Arc::new(desk) });
+        }
+        let deadline = began + PATIENCE;
+        loop {
+            let statuses = self.statuses().await;
+            let links = self.seats.len().saturating_sub(1);
+            let is_whole = |status: &Status| status.peers.iter().filter(|peer| peer.connected).count() == links;
+            if statuses.len() == self.seats.len() && statuses.values().all(is_whole) {
+                self.links_up_ms = elapsed_ms(began);
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let missing = |(code, status): (&String, &Status)| {
+                    let up = status.peers.iter().filter(|peer| peer.connected).count();
+                    (up < links).then(|| format!("{code} {up}/{links}"))
+                };
+                let missing: Vec<String> = statuses.iter().filter_map(missing).collect();
+                let said = format!("links after {PATIENCE:?}: {}", missing.join(", "));
+                return Err(TestnetError::NotReady { who: "the alliance".to_owned(), said }.into());
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Tells the progress bar what is being done.
+    pub(super) fn step(&self, what: &str) {
+        let acknowledged = self.ledger.len();
+        self.progress.send_modify(|progress| {
+            if !progress.step.is_empty() && progress.done < progress.total {
+                progress.done += 1;
+            }
+            what.clone_into(&mut progress.step);
+            progress.acknowledged = acknowledged;
+        });
+    }
+
+    /// Returns the codes of all nations whose node is up.
+    pub(super) fn live(&self) -> Vec<String> {
+        let is_up = |seat: &Seat| *seat.desk.presence.borrow() == Presence::Up;
+        self.seats.iter().filter(|(_, seat)| is_up(seat)).map(|(code, _)| code.clone()).collect()
+    }
+
+    /// Returns what every live node says about itself; a node that does not answer is left out.
+    pub(super) async fn statuses(&self) -> BTreeMap<String, Status> {
+        let mut statuses = BTreeMap::new();
+        for code in self.live() {
+            if let Ok(status) = self.seats[&code].desk.client.get::<Status>("/v1/status", &[]).await {
+                statuses.insert(code, status);
+            }
+        }
+        statuses
+    }
+
+    /// Returns the client of one nation's node.
+    pub(super) fn client(&self, code: &str) -> Client {
+        self.seats[code].desk.client.clone()
+    }
+
+    /// Returns the live nations that can reach each other: one group, or one for each side of a cut.
+    pub(super) fn groups(&self) -> Vec<BTreeSet<String>> {
+        let live: BTreeSet<String> = self.live().into_iter().collect();
+        match &self.cut {
+            Some(cut) if !cut.sides.is_empty() => {
+                cut.sides.iter().map(|side| side.intersection(&live).cloned().collect()).collect()
+            }
+            Some(_) | None => vec![live],
+        }
+    }
+
+    /// Waits until all live nodes that can reach each other hold the same; notes a problem if they do not in time.
+    pub(super) async fn settle(&mut self) {
+        let groups = self.groups();
+        let deadline = Instant::now() + SETTLE_PATIENCE;
+        loop {
+            let at_ms = self.ledger.now_ms();
+            let counts: Vec<(String, u64)> =
+                self.seats.keys().map(|code| (code.clone(), self.ledger.count(code))).collect();
+            let statuses = self.statuses().await;
+            if groups.iter().all(|group| is_settled(group, &statuses)) {
+                if groups.len() == 1 {
+                    self.note_everybody(&counts, at_ms);
+                }
+                return;
+            }
+            if Instant::now() >= deadline {
+                let seconds = SETTLE_PATIENCE.as_secs();
+                self.problems.push(format!("nodes that reach each other held different records for {seconds} s"));
+                return;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Notes that everybody holds so many statements of each nation.
+    pub(super) fn note_everybody(&mut self, counts: &[(String, u64)], at_ms: u64) {
+        for (code, count) in counts {
+            let known = self.everybody.entry(code.clone()).or_insert((0, at_ms));
+            if known.0 < *count {
+                *known = (*count, at_ms);
+            }
+        }
+    }
+
+    /// Lets nations write on their own.
+    pub(super) fn start_burst(&mut self, codes: &BTreeSet<String>, pause: Duration) {
+        let stop = watch::Sender::new(false);
+        let mut tasks = JoinSet::new();
+        for code in codes {
+            if let Some(seat) = self.seats.get(code) {
+                tasks.spawn(Arc::clone(&seat.desk).keep_writing(pause, stop.subscribe()));
+            }
+        }
+        self.burst = Some(Burst { tasks, stop, codes: codes.clone() });
+    }
+
+    /// Stops the writers and waits until none has a write unanswered.
+    pub(super) async fn stop_burst(&mut self) {
+        let Some(mut burst) = self.burst.take() else { return };
+        burst.stop.send_replace(true);
+        while burst.tasks.join_next().await.is_some() {}
+        for code in self.live() {
+            let desk = Arc::clone(&self.seats[&code].desk);
+            let mut turn = desk.turn.lock().await;
+            if let Some((id, draft)) = turn.pending.take()
+                && let Err(error) = desk.write(&mut turn, &id, &draft).await
+            {
+                self.problems.push(format!("{code} did not answer a write: {error}"));
+            }
+            self.problems.append(&mut turn.refused);
+        }
+    }
+
+    /// Stops every node: asked first, killed where that does not help.
+    pub(super) async fn close(&mut self) {
+        if let Some(burst) = self.burst.take() {
+            burst.stop.send_replace(true);
+        }
+        let processes: Vec<ProcessId> = self
+            .seats
+            .values()
+            .filter_map(|seat| seat.node.as_ref())
+            .filter_map(|node| node.pid().and_then(ProcessId::of))
+            .collect();
+        for process in &processes {
+            process.terminate();
+        }
+        let deadline = Instant::now() + STOP_PATIENCE;
+        for seat in self.seats.values_mut() {
+            let Some(node) = &mut seat.node else { continue };
+            if tokio::time::timeout_at(deadline, node.gone()).await.is_err() {
+                node.kill().await;
+            }
+        }
+    }
+}
+
+async fn open_relays(codes: &[String]) -> Result<Relays, ExerciseError> {
+    Relays::open(&pairs(codes), &BTreeMap::new()).await.map_err(|error| {
+        let said = error.to_string();
+        ExerciseError::Testnet(TestnetError::NotReady { who: "a relay".to_owned(), said })
+    })
+}
+
+fn is_settled(group: &BTreeSet<String>, statuses: &BTreeMap<String, Status>) -> bool {
+    let held: Option<BTreeSet<(&String, &String)>> =
+        group.iter().map(|code| statuses.get(code).map(|status| (&status.held, &status.control))).collect();
+    held.is_some_and(|held| held.len() <= 1)
+}
