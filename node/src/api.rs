@@ -2,14 +2,20 @@
 
 pub mod auth;
 pub mod model;
+mod events;
+mod extract;
+mod openapi;
 mod refusal;
+mod routes;
 pub mod server;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 
+pub use openapi::document;
 pub use refusal::Refusal;
+pub use routes::{Api, routes};
 
 /// Largest request body: 4,096 rosters of a control import come in several requests.
 pub const REQUEST_BYTES_MAX: usize = 4 << 20;

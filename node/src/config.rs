@@ -12,8 +12,10 @@ use serde::Deserialize;
 
 mod file;
 mod merge;
+mod peers;
 
 pub use file::ConfigFileError;
+pub use peers::{AddedPeers, PEERS_FILE_NAME, PeersError};
 
 /// The name of the configuration file within a home.
 pub const FILE_NAME: &str = "comity.toml";

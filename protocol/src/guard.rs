@@ -19,3 +19,11 @@ pub use compose::{Draft, DraftWrite, compose};
 pub use index::Guard;
 pub use prescan::{Prescan, prescan};
 pub use reason::VoidReason;
+
+/// Returns what a change writes, looked at alone: whether its document admits it is not asked.
+///
+/// # Errors
+/// The first check of Appendix A that fails without an index.
+pub fn writes(author: &crate::ids::AuthorKey, bytes: &[u8]) -> Result<Vec<crate::value::Write>, VoidReason> {
+    dialect::read(&prescan(author, bytes)?, bytes)
+}

@@ -82,7 +82,7 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigFileError> {
 }
 
 /// Reads the file's text.
-pub(super) fn parse(path: &Path, text: &str) -> Result<FileConfig, ConfigFileError> {
+pub(super) fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigFileError> {
     toml::from_str(text).map_err(|error| ConfigFileError::Parse {
         path: path.to_owned(),
         line: line_of(text, error.span().map_or(0, |span| span.start)),

@@ -30,6 +30,8 @@ pub struct RecordRow {
     pub time: String,
     /// `live`, `withdrawn` or `closed`, as its nation says.
     pub status: String,
+    /// `counted`, or why it takes no part in the sums.
+    pub standing: String,
     /// The derived state of DOMAIN 2.4, where the kind has one.
     pub state: Option<String>,
     /// Marks over the state, such as `late` or `over_subscribed`.
@@ -188,6 +190,8 @@ pub struct PledgeCover {
     pub nation: String,
     /// The derived state.
     pub state: String,
+    /// `counted`, or why it takes no part in the sums.
+    pub standing: String,
     /// Its buckets.
     pub buckets: Buckets,
     /// Names of the flags on it.
@@ -225,6 +229,8 @@ pub struct Shown {
     pub as_of: String,
     /// The record in its counted version.
     pub record: RecordRow,
+    /// The version asked for, where one was.
+    pub pinned: Option<VersionRow>,
     /// Every version, oldest first.
     pub versions: Vec<VersionRow>,
     /// Flags that name it.

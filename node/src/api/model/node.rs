@@ -155,6 +155,8 @@ pub struct PeerRow {
     pub lag: Lag,
     /// Broken messages within the window of spec 4.13.
     pub strikes: u32,
+    /// Why the last attempt to dial it failed.
+    pub last_error: Option<String>,
 }
 
 /// All nations.

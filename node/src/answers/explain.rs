@@ -1,0 +1,95 @@
+//! Why a record or an envelope counts, or does not, step by step.
+
+use axum::http::StatusCode;
+use comity_protocol::evaluate::EnvelopeView;
+use comity_protocol::ids::{EnvelopeId, Timestamp};
+use comity_protocol::statement::Kind;
+use comity_protocol::statement::current::current;
+
+use super::aid::resolve;
+use super::node::log_row;
+use super::rows::Rows;
+use crate::api::Refusal;
+use crate::api::model::{Explanation, LogRow};
+use crate::driver::Reading;
+
+/// Returns the answer of `/v1/explain`.
+///
+/// # Errors
+/// A refusal if the reference names nothing, or more than one record.
+pub fn explain(reading: &Reading<'_>, reference: &str, as_of: Timestamp) -> Result<Explanation, Refusal> {
+    let rows = Rows::new(reading, as_of);
+    let state = reading.state();
+    let envelope_text = EnvelopeId::from_hex(reference).filter(|id| state.envelope(id).is_some());
+    let (subject, envelope) = match envelope_text {
+        Some(envelope) => (envelope.hex(), envelope),
+        None => {
+            let named = resolve(&rows, reference)?;
+            let record = rows.ledger.record(&named);
+            let counted = record.and_then(|record| match Kind::from_name(&named.kind) {
+                Some(kind) => Some(current(kind, record)?.version.source.envelope),
+                None => Some(record.winner()?.source.envelope),
+            });
+            let envelope = named.version.or(counted).ok_or_else(|| missing(reference))?;
+            (rows.ledger.text(&named), envelope)
+        }
+    };
+    let view = state.envelope(&envelope).ok_or_else(|| missing(reference))?;
+    let row = log_row(state, view.chain, view.held);
+    let record = row.records.first().cloned();
+    let mut held_by: Vec<String> =
+        reading.replica.held_by(&envelope).iter().map(|nation| super::code(state, nation)).collect();
+    held_by.sort_unstable();
+    Ok(Explanation {
+        subject,
+        flags: record.map(|record| rows.flags_on(&record)).unwrap_or_default(),
+        steps: steps(reading, &row, &view, &held_by),
+        envelope: row.envelope,
+        nation: row.nation,
+        node: row.node,
+        seq: row.seq,
+        time: row.time,
+        standing: row.standing,
+        verdict: row.verdict,
+        reason: row.reason,
+        fork: view.chain.fork(),
+        held_by,
+    })
+}
+
+fn missing(reference: &str) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, format!("{reference:?} names nothing here"))
+}
+
+fn steps(reading: &Reading<'_>, row: &LogRow, view: &EnvelopeView<'_>, held_by: &[String]) -> Vec<String> {
+    let state = reading.state();
+    let author = view.chain.author();
+    let mut steps = vec![format!("envelope {} of node {} of {}", row.seq, author.key.short(), row.nation)];
+    steps.push(match state.author_status(&author) {
+        comity_protocol::chain::AuthorStatus::Active => "its key is active in its nation's roster".to_owned(),
+        comity_protocol::chain::AuthorStatus::Retired { cut } => {
+            format!("its key is retired: what it said counts up to {}", cut.seq)
+        }
+        comity_protocol::chain::AuthorStatus::Removed { cut } => {
+            format!("its nation was removed: what it said counts up to {}", cut.seq)
+        }
+        comity_protocol::chain::AuthorStatus::Unlisted => "its key stands in no roster held here".to_owned(),
+    });
+    if let Some(fork) = view.chain.fork() {
+        steps.push(format!("its chain said two things at {fork}: it stands below that, the rest is suspended"));
+    }
+    steps.push(format!("in its chain it is {}", row.standing));
+    match (&row.verdict, &row.reason) {
+        (Some(verdict), Some(reason)) => steps.push(format!("its content is {verdict}: {reason}")),
+        (Some(verdict), None) => steps.push(format!("its content is {verdict}")),
+        (None, _) => steps.push("its content is not read".to_owned()),
+    }
+    if !row.records.is_empty() {
+        steps.push(format!("it writes {}", row.records.join(", ")));
+    }
+    steps.push(match held_by {
+        [] => "no other nation has confirmed holding it to this node".to_owned(),
+        nations => format!("held by {}, as far as this node was told", nations.join(", ")),
+    });
+    steps
+}

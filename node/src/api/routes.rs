@@ -1,0 +1,347 @@
+//! Every route of the local API.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use tokio::sync::watch;
+use utoipa::IntoParams;
+
+use super::extract::{Asked, Sent};
+use super::model::{
+    Board, ControlAnswer, ControlRequest, Explanation, Flags, Gaps, Listing, Log, Nations, PeerAnswer, PeerRequest,
+    Peers, Problem, Shown, Status, WriteAnswer, WriteRequest,
+};
+use super::{Refusal, events, openapi};
+use crate::answers;
+use crate::config::{PeerAddress, tcp_address};
+use crate::driver::{Handle, WAIT_MS, WAIT_MS_MAX, Write, as_of};
+use crate::metrics::Metrics;
+
+/// What every route may use.
+#[derive(Clone)]
+pub struct Api {
+    /// The driver.
+    pub driver: Handle,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Turns true when the node stops.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Returns every path with its methods; the OpenAPI document lists the same.
+pub(super) fn table() -> Vec<(&'static str, MethodRouter<Api>)> {
+    vec![
+        ("/v1/status", get(status)),
+        ("/v1/peers", get(peers).merge(post(add_peer)).merge(delete(remove_peer))),
+        ("/v1/nations", get(nations)),
+        ("/v1/log", get(log)),
+        ("/v1/show", get(show)),
+        ("/v1/explain", get(explain)),
+        ("/v1/board", get(board)),
+        ("/v1/gaps", get(gaps)),
+        ("/v1/list", get(list)),
+        ("/v1/flags", get(flags)),
+        ("/v1/export", get(export)),
+        ("/v1/watch", get(watch_changes)),
+        ("/v1/write", post(write)),
+        ("/v1/control", post(control)),
+        ("/metrics", get(metrics)),
+        ("/healthz", get(healthz)),
+        ("/readyz", get(readyz)),
+        ("/openapi.json", get(openapi_json)),
+    ]
+}
+
+/// Returns all routes, without the checks of who asks.
+pub fn routes(api: Api) -> Router {
+    table().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods)).with_state(api)
+}
+
+/// A moment to answer for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AtQuery {
+    /// RFC 3339, or a day for its end in UTC; now if absent.
+    as_of: Option<String>,
+}
+
+/// A record, and a moment.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RefQuery {
+    /// `CODE/kind/id`, `CODE/kind/id@version`, an unambiguous beginning of its id, or an envelope's id.
+    #[serde(rename = "ref")]
+    #[param(rename = "ref")]
+    reference: String,
+    /// RFC 3339, or a day for its end in UTC; now if absent.
+    as_of: Option<String>,
+}
+
+/// A kind, and a moment.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// The kind, such as `pledge`.
+    kind: String,
+    /// RFC 3339, or a day for its end in UTC; now if absent.
+    as_of: Option<String>,
+}
+
+/// A part of the log.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LogQuery {
+    /// Code of the only nation to show.
+    nation: Option<String>,
+    /// Most rows; 50 if absent, at most 10,000.
+    limit: Option<usize>,
+}
+
+/// A form, and a moment.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ExportQuery {
+    /// `jsonl` or `csv`; `jsonl` if absent.
+    format: Option<String>,
+    /// RFC 3339, or a day for its end in UTC; now if absent.
+    as_of: Option<String>,
+}
+
+/// A peer.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AddressQuery {
+    /// Its multiaddress.
+    address: String,
+}
+
+type Answered<T> = Result<Json<T>, Refusal>;
+
+/// The node and what it holds.
+#[utoipa::path(get, path = "/v1/status",
+    responses((status = 200, body = Status), (status = "default", body = Problem)))]
+pub(super) async fn status(State(api): State<Api>) -> Answered<Status> {
+    let network = api.driver.network().await?;
+    api.driver.read(move |reading| Ok(answers::node::status(reading, &network))).await.map(Json)
+}
+
+/// Every peer, linked or not.
+#[utoipa::path(get, path = "/v1/peers",
+    responses((status = 200, body = Peers), (status = "default", body = Problem)))]
+pub(super) async fn peers(State(api): State<Api>) -> Answered<Peers> {
+    let network = api.driver.network().await?;
+    api.driver.read(move |reading| Ok(answers::node::peers(reading, &network))).await.map(Json)
+}
+
+/// Every nation with its nodes.
+#[utoipa::path(get, path = "/v1/nations",
+    responses((status = 200, body = Nations), (status = "default", body = Problem)))]
+pub(super) async fn nations(State(api): State<Api>) -> Answered<Nations> {
+    api.driver.read(|reading| Ok(answers::node::nations(reading))).await.map(Json)
+}
+
+/// Envelopes, newest claimed time first.
+#[utoipa::path(get, path = "/v1/log", params(LogQuery),
+    responses((status = 200, body = Log), (status = "default", body = Problem)))]
+pub(super) async fn log(State(api): State<Api>, Asked(query): Asked<LogQuery>) -> Answered<Log> {
+    let limit = query.limit.unwrap_or(50).min(10_000);
+    api.driver.read(move |reading| answers::node::log(reading, query.nation.as_deref(), limit)).await.map(Json)
+}
+
+/// One record with its versions.
+#[utoipa::path(get, path = "/v1/show", params(RefQuery),
+    responses((status = 200, body = Shown), (status = "default", body = Problem)))]
+pub(super) async fn show(State(api): State<Api>, Asked(query): Asked<RefQuery>) -> Answered<Shown> {
+    let look = move |reading: &crate::driver::Reading<'_>| {
+        answers::aid::show(reading, &query.reference, as_of(query.as_of.as_deref(), reading.now)?)
+    };
+    api.driver.read(look).await.map(Json)
+}
+
+/// Why a record or an envelope counts, or does not.
+#[utoipa::path(get, path = "/v1/explain", params(RefQuery),
+    responses((status = 200, body = Explanation), (status = "default", body = Problem)))]
+pub(super) async fn explain(State(api): State<Api>, Asked(query): Asked<RefQuery>) -> Answered<Explanation> {
+    let look = move |reading: &crate::driver::Reading<'_>| {
+        answers::explain::explain(reading, &query.reference, as_of(query.as_of.as_deref(), reading.now)?)
+    };
+    api.driver.read(look).await.map(Json)
+}
+
+/// Requirements with what was pledged for each.
+#[utoipa::path(get, path = "/v1/board", params(AtQuery),
+    responses((status = 200, body = Board), (status = "default", body = Problem)))]
+pub(super) async fn board(State(api): State<Api>, Asked(query): Asked<AtQuery>) -> Answered<Board> {
+    let look = move |reading: &crate::driver::Reading<'_>| {
+        Ok(answers::aid::board(&reading.view(as_of(query.as_of.as_deref(), reading.now)?)))
+    };
+    api.driver.read(look).await.map(Json)
+}
+
+/// Open need.
+#[utoipa::path(get, path = "/v1/gaps", params(AtQuery),
+    responses((status = 200, body = Gaps), (status = "default", body = Problem)))]
+pub(super) async fn gaps(State(api): State<Api>, Asked(query): Asked<AtQuery>) -> Answered<Gaps> {
+    let look = move |reading: &crate::driver::Reading<'_>| {
+        Ok(answers::aid::gaps(&reading.view(as_of(query.as_of.as_deref(), reading.now)?)))
+    };
+    api.driver.read(look).await.map(Json)
+}
+
+/// Records of one kind.
+#[utoipa::path(get, path = "/v1/list", params(ListQuery),
+    responses((status = 200, body = Listing), (status = "default", body = Problem)))]
+pub(super) async fn list(State(api): State<Api>, Asked(query): Asked<ListQuery>) -> Answered<Listing> {
+    let look = move |reading: &crate::driver::Reading<'_>| {
+        answers::aid::list(reading, &query.kind, as_of(query.as_of.as_deref(), reading.now)?)
+    };
+    api.driver.read(look).await.map(Json)
+}
+
+/// Conflicts and doubts.
+#[utoipa::path(get, path = "/v1/flags", params(AtQuery),
+    responses((status = 200, body = Flags), (status = "default", body = Problem)))]
+pub(super) async fn flags(State(api): State<Api>, Asked(query): Asked<AtQuery>) -> Answered<Flags> {
+    let look = move |reading: &crate::driver::Reading<'_>| {
+        Ok(answers::aid::flags(&reading.view(as_of(query.as_of.as_deref(), reading.now)?)))
+    };
+    api.driver.read(look).await.map(Json)
+}
+
+/// All records, one a line; equal on all nodes with equal records.
+#[utoipa::path(get, path = "/v1/export", params(ExportQuery),
+    responses((status = 200, body = String, content_type = "application/jsonl"), (status = "default", body = Problem)))]
+pub(super) async fn export(State(api): State<Api>, Asked(query): Asked<ExportQuery>) -> Result<Response, Refusal> {
+    let (form, content_type) = match query.format.as_deref() {
+        None | Some("jsonl") => (answers::export::Form::JsonLines, "application/jsonl"),
+        Some("csv") => (answers::export::Form::Csv, "text/csv; charset=utf-8"),
+        Some(_) => return Err(Refusal::new(StatusCode::BAD_REQUEST, "format is neither jsonl nor csv")),
+    };
+    let text = api
+        .driver
+        .read(move |reading| Ok(answers::export::export(reading, form, as_of(query.as_of.as_deref(), reading.now)?)))
+        .await?;
+    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
+}
+
+/// Changes from now on, as server-sent events.
+#[utoipa::path(get, path = "/v1/watch",
+    responses((status = 200, body = super::model::Change, content_type = "text/event-stream")))]
+pub(super) async fn watch_changes(State(api): State<Api>) -> Response {
+    events::watch(api.driver.changes(), api.stop).into_response()
+}
+
+/// Writes a statement.
+#[utoipa::path(post, path = "/v1/write", request_body = WriteRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same as `id`")),
+    responses((status = 200, body = WriteAnswer), (status = "default", body = Problem)))]
+pub(super) async fn write(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Sent(request): Sent<WriteRequest>,
+) -> Answered<WriteAnswer> {
+    let write = Write {
+        key: idempotency_key(&headers, request.id)?,
+        draft: request.draft,
+        if_version: request.if_version,
+        wait: request.wait,
+        timeout_ms: request.timeout_ms.unwrap_or(WAIT_MS).min(WAIT_MS_MAX),
+    };
+    api.driver.write(write).await.map(Json)
+}
+
+fn idempotency_key(headers: &HeaderMap, id: Option<String>) -> Result<Option<String>, Refusal> {
+    let Some(header) = headers.get("idempotency-key") else { return Ok(id) };
+    let refuse = |error| Err(Refusal::new(StatusCode::BAD_REQUEST, error));
+    match (header.to_str(), id) {
+        (Ok(header), None) => Ok(Some(header.to_owned())),
+        (Ok(header), Some(id)) if header == id => Ok(Some(id)),
+        (Ok(_), Some(_)) => refuse("the header Idempotency-Key and the id in the body differ"),
+        (Err(_), _) => refuse("the header Idempotency-Key is not visible ASCII"),
+    }
+}
+
+/// Takes in control records.
+#[utoipa::path(post, path = "/v1/control", request_body = ControlRequest,
+    responses((status = 200, body = ControlAnswer), (status = "default", body = Problem)))]
+pub(super) async fn control(State(api): State<Api>, Sent(request): Sent<ControlRequest>) -> Answered<ControlAnswer> {
+    let mut records = Vec::with_capacity(request.records.len());
+    for (index, text) in request.records.iter().enumerate() {
+        match comity_protocol::ids::unhex(text).as_deref() {
+            Some([kind, bytes @ ..]) => records.push((*kind, bytes.to_vec())),
+            Some([]) | None => {
+                return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("record {index} is not hexadecimal digits")));
+            }
+        }
+    }
+    api.driver.import(records).await.map(Json)
+}
+
+/// Dials a peer from now on, also after a restart.
+#[utoipa::path(post, path = "/v1/peers", request_body = PeerRequest,
+    responses((status = 200, body = PeerAnswer), (status = "default", body = Problem)))]
+pub(super) async fn add_peer(State(api): State<Api>, Sent(request): Sent<PeerRequest>) -> Answered<PeerAnswer> {
+    let text = match &request.node {
+        Some(node) => format!("{node}@{}", request.address),
+        None => request.address,
+    };
+    let peer: PeerAddress = text
+        .parse()
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, "this cannot be dialled").cause(format!("{error}")))?;
+    api.driver.add_peer(peer).await.map(Json)
+}
+
+/// Dials a peer no longer.
+#[utoipa::path(delete, path = "/v1/peers", params(AddressQuery),
+    responses((status = 200, body = PeerAnswer), (status = "default", body = Problem)))]
+pub(super) async fn remove_peer(State(api): State<Api>, Asked(query): Asked<AddressQuery>) -> Answered<PeerAnswer> {
+    let address = tcp_address(&query.address)
+        .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "this is not a TCP multiaddress"))?;
+    api.driver.remove_peer(address).await.map(Json)
+}
+
+/// Counters in Prometheus text.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
+pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Refusal> {
+    let metrics = Arc::clone(&api.metrics);
+    let network = api.driver.network().await?;
+    let text = api.driver.read(move |reading| Ok(metrics.encode(reading, &network))).await?;
+    const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, TYPE)], text).into_response())
+}
+
+/// The process answers.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, body = String, content_type = "text/plain")))]
+pub(super) async fn healthz(State(api): State<Api>) -> Result<&'static str, Refusal> {
+    api.driver.read(|_| Ok("ok\n")).await
+}
+
+/// The node takes writes.
+#[utoipa::path(get, path = "/readyz",
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = Problem)))]
+pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Refusal> {
+    let ready = |reading: &crate::driver::Reading<'_>| match reading.not_authoring() {
+        None => Ok("ready\n"),
+        Some(reason) => {
+            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the node does not take writes").cause(reason))
+        }
+    };
+    api.driver.read(ready).await
+}
+
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", responses((status = 200, body = Object)))]
+pub(super) async fn openapi_json() -> Json<utoipa::openapi::OpenApi> {
+    Json(openapi::document())
+}

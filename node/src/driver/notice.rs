@@ -1,0 +1,134 @@
+//! What people are told as it happens: log lines and the events of `/v1/watch`.
+
+use comity_protocol::effect::Alarm;
+use comity_protocol::evaluate::{Changes, Standing, State};
+use comity_protocol::ids::{AuthorId, AuthorKey, EnvelopeId};
+use tokio::sync::broadcast;
+use tracing::{info, warn};
+
+use super::system_now;
+use crate::answers;
+use crate::api::model::{Change, rfc3339};
+use crate::transport::{DownReason, NetEvent};
+
+/// Most envelopes of one batch that are told one by one; a catch-up brings more, and a reader reads again anyway.
+const TOLD_MAX: usize = 1_024;
+
+fn event(name: &str) -> Change {
+    Change {
+        event: name.to_owned(),
+        at: rfc3339(system_now()),
+        nation: None,
+        node: None,
+        envelope: None,
+        seq: None,
+        records: Vec::new(),
+        detail: None,
+    }
+}
+
+/// Without a reader there is nobody to tell, which is fine.
+fn tell(changes: &broadcast::Sender<Change>, change: Change) {
+    let _ = changes.send(change);
+}
+
+/// Tells of a link that came up or went down, and of the addresses listened on.
+pub(super) fn link(changes: &broadcast::Sender<Change>, net: &NetEvent, state: &State) {
+    match net {
+        NetEvent::Listening { address } => info!(%address, "listening"),
+        NetEvent::LinkUp { link, peer, dialer, remote, .. } => {
+            info!(link = link.0, peer = %peer.short(), dialer, remote = %remote, "link up");
+            let detail = Some(remote.to_string());
+            tell(
+                changes,
+                Change { nation: nation_of(state, peer), node: Some(peer.hex()), detail, ..event("link_up") },
+            );
+        }
+        NetEvent::LinkDown { link, reason } => {
+            let reason: &DownReason = reason;
+            info!(link = link.0, %reason, "link down");
+            tell(changes, Change { detail: Some(reason.to_string()), ..event("link_down") });
+        }
+        NetEvent::Push { .. }
+        | NetEvent::Asked { .. }
+        | NetEvent::Reply { .. }
+        | NetEvent::ExchangeFailed { .. }
+        | NetEvent::AnswerDrained { .. } => {}
+    }
+}
+
+fn nation_of(state: &State, key: &AuthorKey) -> Option<String> {
+    match state.standing(key) {
+        Standing::Active { nation } | Standing::Retired { nation } => Some(answers::code(state, &nation)),
+        Standing::Unknown => None,
+    }
+}
+
+/// Tells of envelopes that count since now, and of control records.
+pub(super) fn changed(changes: &broadcast::Sender<Change>, changed: &Changes, state: &State) {
+    if control_changed(changed) {
+        info!(control = %state.control().short(), "control records changed");
+        tell(changes, event("control"));
+    }
+    if changes.receiver_count() == 0 {
+        return;
+    }
+    let left_out = changed.accepted.len().saturating_sub(TOLD_MAX);
+    for placed in changed.accepted.iter().take(TOLD_MAX) {
+        let author = placed.author;
+        tell(
+            changes,
+            Change {
+                nation: Some(answers::code(state, &author.nation)),
+                node: Some(author.key.hex()),
+                envelope: Some(placed.tip.id.hex()),
+                seq: Some(placed.tip.seq),
+                records: written_by(state, &author, &placed.tip.id),
+                ..event("envelope")
+            },
+        );
+    }
+    if left_out > 0 {
+        tell(changes, Change { detail: Some(format!("{left_out} more envelopes arrived")), ..event("missed") });
+    }
+}
+
+/// Whether control records changed the evaluation.
+pub(super) fn control_changed(changed: &Changes) -> bool {
+    changed.charter || !changed.rosters.is_empty() || !changed.control_kept.is_empty()
+}
+
+fn written_by(state: &State, author: &AuthorId, envelope: &EnvelopeId) -> Vec<String> {
+    let held = state.chain(author).and_then(|chain| chain.get(envelope));
+    held.map(|held| answers::node::written(state, author, held)).unwrap_or_default()
+}
+
+/// Tells of something the operator must see.
+pub(super) fn alarm(changes: &broadcast::Sender<Change>, alarm: &Alarm, state: &State) {
+    let change = match alarm {
+        Alarm::Halted(reason) => {
+            warn!(%reason, "this node no longer authors");
+            Change { detail: Some(format!("this node no longer authors: {reason}")), ..event("alarm") }
+        }
+        Alarm::Fork { author, seq } => {
+            warn!(nation = %author.nation.short(), node = %author.key.short(), seq, "a node signed two envelopes with one number");
+            Change {
+                nation: Some(answers::code(state, &author.nation)),
+                node: Some(author.key.hex()),
+                seq: Some(*seq),
+                ..event("fork")
+            }
+        }
+        Alarm::Newer { peer } => {
+            warn!(peer = %peer.short(), "a peer speaks a newer version");
+            let detail = Some("this peer speaks a newer version".to_owned());
+            Change { nation: nation_of(state, peer), node: Some(peer.hex()), detail, ..event("alarm") }
+        }
+        Alarm::StruckOut { peer } => {
+            warn!(peer = %peer.short(), "a peer broke the protocol three times");
+            let detail = Some("this peer broke the protocol three times and is left alone for a while".to_owned());
+            Change { nation: nation_of(state, peer), node: Some(peer.hex()), detail, ..event("alarm") }
+        }
+    };
+    tell(changes, change);
+}

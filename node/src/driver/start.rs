@@ -1,0 +1,180 @@
+//! From what is on disk to a running loop, at the start and after a failed save.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use comity_protocol::charter::Anchor;
+use comity_protocol::effect::{Input, Storage};
+use comity_protocol::evaluate::{Element, evaluate};
+use comity_protocol::ids::AuthorKey;
+use comity_protocol::keys::SecretKey;
+use comity_protocol::replica::{self, Replica, Rules, Stored};
+use prometheus_client::registry::Registry;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::clock::Clock;
+use super::dial::Dialing;
+use super::handle::{CALLS_MAX, CHANGES_MAX, Handle};
+use super::room::Room;
+use super::writes::Writes;
+use super::{Counts, Driver, DriverError, Effect, Facts, NetCommand, SaveError, net};
+use crate::config::{AddedPeers, Config};
+use crate::store::{Identity, Loaded, OpenError, Store};
+use crate::transport::{self, Transport, TransportConfig};
+
+/// What a driver starts from.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    /// What the node was told.
+    pub config: &'a Config,
+    /// The node's key.
+    pub key: SecretKey,
+    /// The node's store, opened.
+    pub store: Store,
+    /// Peers added by hand.
+    pub added: AddedPeers,
+    /// Turns true when the node stops.
+    pub stop: watch::Receiver<bool>,
+    /// Where the transport registers its metrics.
+    pub registry: &'a mut Registry,
+}
+
+/// Why a driver does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store belongs to another node.
+    #[error("the store is that of node {}, the key in this home is that of node {}", store.short(), key.short())]
+    OtherNode {
+        /// Whose store it is.
+        store: AuthorKey,
+        /// Whose key it is.
+        key: AuthorKey,
+    },
+    /// The network does not start.
+    #[error(transparent)]
+    Network(#[from] transport::StartError),
+    /// The operating system has no entropy to give.
+    #[error("the operating system gives no random bytes")]
+    Entropy(#[source] getrandom::Error),
+}
+
+/// Makes replicas from what is on disk.
+#[derive(Clone, Debug)]
+pub(super) struct Make {
+    key: SecretKey,
+    identity: Identity,
+    seed: u64,
+}
+
+impl Make {
+    fn replica(&self, loaded: Loaded) -> Replica {
+        let mut elements: Vec<Element> = loaded.control.into_iter().map(Element::Control).collect();
+        for envelope in loaded.envelopes {
+            let id = envelope.header.id();
+            elements.push(Element::Header(envelope.header));
+            elements.extend(envelope.body.map(|bytes| Element::Body { id, bytes }));
+        }
+        let state = evaluate(Anchor::founding(self.identity.alliance), elements);
+        let config = replica::Config {
+            alliance: self.identity.alliance,
+            nation: self.identity.nation,
+            key: self.key.clone(),
+            seed: self.seed,
+        };
+        Replica::new(config, Rules::default(), Stored { state, remembered: loaded.remembered })
+    }
+}
+
+fn own_damage(loaded: &Loaded) -> Vec<String> {
+    loaded.own_damage().map(|damage| format!("a part of this node's own chain is damaged: {damage}")).collect()
+}
+
+/// Loads the store, starts the network, and returns the loop, ready to run, with a handle to it; needs a runtime.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub fn start(setup: Setup<'_>) -> Result<(Handle, Driver, Arc<Counts>), StartError> {
+    let Setup { config, key, store, added, stop, registry } = setup;
+    let loaded = store.load()?;
+    let identity = loaded.identity;
+    if identity.node != key.public() {
+        return Err(StartError::OtherNode { store: identity.node, key: key.public() });
+    }
+    let mut clock = Clock::new();
+    let facts = Facts {
+        nation: identity.nation,
+        key: identity.node,
+        started: clock.now(),
+        store_bytes_max: config.store_bytes_max.value,
+    };
+    let make = Make { key: key.clone(), identity, seed: getrandom::u64().map_err(StartError::Entropy)? };
+    let own_damage = own_damage(&loaded);
+    let replica = make.replica(loaded);
+    let mut transport_config = TransportConfig::new(key);
+    transport_config.listen.clone_from(&config.listen.value);
+    transport_config.mdns = config.mdns.value.is_on();
+    transport_config.timing.redial_max = config.redial_max.value;
+    let (transport, events) = Transport::start(transport_config, registry)?;
+    let (call_sender, calls) = mpsc::channel(CALLS_MAX);
+    let changes = broadcast::Sender::new(CHANGES_MAX);
+    let handle = Handle { calls: call_sender, changes: changes.clone(), transport: transport.clone() };
+    let counts = Arc::new(Counts::default());
+    let driver = Driver {
+        facts,
+        replica,
+        make,
+        clock,
+        store,
+        store_bytes: 0,
+        room: Room::new(),
+        own_damage,
+        transport,
+        events,
+        calls,
+        changes,
+        links: BTreeSet::new(),
+        writes: Writes::default(),
+        dialing: Dialing {
+            configured: config.peers.value.clone(),
+            added,
+            learn: config.learn_addresses.value,
+            profiles: Vec::new(),
+        },
+        stop,
+        counts: Arc::clone(&counts),
+    };
+    Ok((handle, driver, counts))
+}
+
+impl Driver {
+    /// Builds the replica again from what is durable; its links are closed, since a new replica knows none of their exchanges.
+    pub(super) async fn rebuild(&mut self, error: &SaveError) -> Result<(), DriverError> {
+        for link in std::mem::take(&mut self.links) {
+            self.tell(NetCommand::Close { link: net::link(link), reason: "storage" }).await;
+        }
+        let loaded = self.store.load().map_err(DriverError::Reload)?;
+        self.own_damage = own_damage(&loaded);
+        self.replica = self.make.replica(loaded);
+        let storage = self.room.failed(error);
+        if storage == Storage::Full {
+            self.handle(Input::Storage(storage));
+        }
+        // A new replica wishes for nothing that needs saving: it says whom to let in.
+        while let Some(effect) = self.replica.poll_effect() {
+            if let Effect::Admission(admission) = effect {
+                self.tell(NetCommand::SetAdmission(net::admission(admission))).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes records again when it is time to try whether the store has room.
+    pub(super) fn retry_storage(&mut self) {
+        if self.room.retry(tokio::time::Instant::now()) {
+            self.handle(Input::Storage(Storage::Room));
+        }
+    }
+}
