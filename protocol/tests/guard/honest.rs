@@ -12,7 +12,7 @@ use crate::random::{Random, seeds};
 
 #[test]
 fn any_order_gives_what_automerge_gives() {
-    seeds(60, |seed| {
+    seeds(40, |seed| {
         let mut random = Random::new(seed);
         let nodes = 1 + u8::try_from(random.below(5)).expect("below 5");
         let steps = 20 + random.below(60);
@@ -42,7 +42,7 @@ fn any_order_gives_what_automerge_gives() {
 /// Automerge's own transaction, given the same writes over the same document, makes the same bytes.
 #[test]
 fn composing_gives_the_bytes_automerge_would_commit() {
-    seeds(60, |seed| {
+    seeds(40, |seed| {
         let mut random = Random::new(seed);
         let history = History::random(&mut random, 3, 40);
         for replica in &history.replicas {
