@@ -40,7 +40,10 @@ impl<'a> Targets<'a> {
             let (status, statement) = read(entry, "shipment", &reference)?;
             if let Says::Shipment(says) = statement.says {
                 let typed = entry.draft.fields.get("line");
-                targets.line = line_number(typed, fields).filter(|line| says.lines.contains_key(line));
+                targets.line = line_number(typed, fields);
+                if let Some(line) = targets.line.filter(|line| !says.lines.contains_key(line)) {
+                    return Err(DraftError::at("line", DraftProblem::Line(line)));
+                }
                 if let Some(line) = targets.line.and_then(|line| says.lines.get(&line)) {
                     targets.pledge = pledge(entry, "shipment", line.pledge.clone())?;
                 }
@@ -126,16 +129,12 @@ impl<'a> Targets<'a> {
             Kind::Dispatch | Kind::LossReport => {
                 let Some(shipment) = &self.shipment else { return Ok(()) };
                 only(entry, "shipment", Role::Consignor, shipment.reference.nation)?;
-                self.known_line(entry, kind, fields)?;
                 if live && kind == Kind::Dispatch {
                     stands(entry, "shipment", &shipment.reference, shipment.status)?;
                 }
                 Ok(())
             }
-            Kind::Receipt => {
-                self.known_line(entry, kind, fields)?;
-                self.recipient(entry, "shipment")
-            }
+            Kind::Receipt => self.recipient(entry, "shipment"),
             Kind::Profile | Kind::Hub | Kind::Requirement | Kind::Observation => Ok(()),
         }
     }
@@ -150,16 +149,6 @@ impl<'a> Targets<'a> {
     fn recipient(&self, entry: &Entry<'_>, field: &str) -> Result<(), DraftError> {
         match &self.requirement {
             Some(requirement) => only(entry, field, Role::Recipient, requirement.reference.nation),
-            None => Ok(()),
-        }
-    }
-
-    fn known_line(&self, entry: &Entry<'_>, kind: Kind, fields: &Fields) -> Result<(), DraftError> {
-        if self.line.is_some() || kind == Kind::Dispatch {
-            return Ok(());
-        }
-        match line_number(entry.draft.fields.get("line"), fields) {
-            Some(line) => Err(DraftError::at("line", DraftProblem::Line(line))),
             None => Ok(()),
         }
     }

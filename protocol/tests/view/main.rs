@@ -1,0 +1,10 @@
+//! What follows from what was said: buckets, cases of DOMAIN 2.6 on two replicas, drafts, hostile values, properties.
+
+mod world;
+mod buckets;
+mod cases;
+mod receipts;
+mod drafts;
+mod hostile;
+mod paper;
+mod properties;
