@@ -93,6 +93,12 @@ pub enum NetEvent {
         /// Why.
         why: ExchangeError,
     },
+    /// The link's push queue was full and has been emptied: what was in it must reach the peer by sync. Overflows that
+    /// follow at once may share one event.
+    PushStalled {
+        /// The link.
+        link: LinkId,
+    },
     /// All frames of an answer that was not the last part were taken over by the connection: time for the next part.
     AnswerDrained {
         /// The link.
@@ -139,6 +145,13 @@ pub enum NetCommand {
         link: LinkId,
         /// For logs and [`DownReason::Closed`].
         reason: &'static str,
+    },
+    /// Does not dial a peer for a while, whichever way it is listed; it may still come by itself.
+    HoldOff {
+        /// The peer's key.
+        peer: AuthorKey,
+        /// For how long from now.
+        pause: Duration,
     },
     /// Replaces the list of peers to keep links with.
     SetDial(Vec<DialTarget>),

@@ -14,6 +14,7 @@ const BATCH_BYTES: usize = 256 * 1024;
 pub(super) struct PushQueue {
     waiting: Mutex<Waiting>,
     filled: Notify,
+    overflowed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +47,12 @@ impl PushQueue {
         waiting.frames.push_back(frame);
         drop(waiting);
         self.filled.notify_one();
-        if overflow { Queued::Alone } else { Queued::Behind }
+        if overflow {
+            self.overflowed.notify_one();
+            Queued::Alone
+        } else {
+            Queued::Behind
+        }
     }
 
     /// Waits for frames and takes as many as one write should carry, joined. For one reader.
@@ -59,6 +65,11 @@ impl PushQueue {
             }
             self.filled.notified().await;
         }
+    }
+
+    /// Waits until the queue overflowed since the last call. For one reader.
+    pub(super) async fn overflowed(&self) {
+        self.overflowed.notified().await;
     }
 
     /// Bytes that wait.
@@ -114,6 +125,7 @@ mod tests {
         }
         assert_eq!(queue.push(vec![2; 10]), Queued::Alone);
         assert_eq!((queue.bytes(), queue.overflows()), (10, 1));
+        queue.overflowed().await;
         assert_eq!(queue.take().await, vec![2; 10]);
     }
 }

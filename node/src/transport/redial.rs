@@ -41,11 +41,18 @@ struct Target {
     origin: DialOrigin,
     attempts: u32,
     next: Instant,
+    /// Not dialled before, whatever the back-off says.
+    held_until: Option<Instant>,
     dialling: Option<ConnectionId>,
     last_error: Option<DialError>,
 }
 
 impl Target {
+    /// When the next attempt is due.
+    fn at(&self) -> Instant {
+        self.held_until.map_or(self.next, |until| until.max(self.next))
+    }
+
     fn new(node: Option<AuthorKey>, origin: DialOrigin, next: Instant) -> Self {
         Self {
             addresses: BTreeSet::new(),
@@ -54,6 +61,7 @@ impl Target {
             origin,
             attempts: 0,
             next,
+            held_until: None,
             dialling: None,
             last_error: None,
         }
@@ -156,7 +164,7 @@ impl Redial {
     /// Returns a dial that is due; the caller says with [`Self::started`] or [`Self::not_started`] what became of it.
     pub(super) fn due(&self, admission: &Admission, now: Instant) -> Option<Dial> {
         let (id, target) =
-            self.targets.iter().find(|(id, target)| target.next <= now && self.may_dial(id, target, admission))?;
+            self.targets.iter().find(|(id, target)| target.at() <= now && self.may_dial(id, target, admission))?;
         let addresses = target.addresses.union(&target.found).take(ADDRESSES_MAX).cloned().collect();
         Some(Dial { target: id.clone(), addresses })
     }
@@ -164,7 +172,7 @@ impl Redial {
     /// When the next dial is due, if nothing else happens.
     pub(super) fn next_due(&self, admission: &Admission) -> Option<Instant> {
         let open = self.targets.iter().filter(|(id, target)| self.may_dial(id, target, admission));
-        open.map(|(_, target)| target.next).min()
+        open.map(|(_, target)| target.at()).min()
     }
 
     /// An attempt runs.
@@ -215,6 +223,13 @@ impl Redial {
         }
     }
 
+    /// Does not dial `node` before `until`, at any address where it is expected or answered last.
+    pub(super) fn hold_off(&mut self, node: AuthorKey, until: Instant) {
+        for target in self.targets.values_mut().filter(|target| target.node == Some(node)) {
+            target.held_until = Some(until);
+        }
+    }
+
     /// Describes every target.
     pub(super) fn status(&self, admission: &Admission, now: Instant) -> Vec<DialStatus> {
         let describe = |(id, target): (&TargetId, &Target)| {
@@ -223,7 +238,7 @@ impl Redial {
             } else if target.dialling.is_some() {
                 DialState::Dialling
             } else if self.may_dial(id, target, admission) {
-                DialState::Waiting(target.next.saturating_duration_since(now))
+                DialState::Waiting(target.at().saturating_duration_since(now))
             } else {
                 DialState::Held
             };
@@ -364,6 +379,18 @@ mod tests {
         let wait = redial.next_due(&known).expect("waits").duration_since(now + seconds(60));
         assert!(wait <= first, "{wait:?}");
         assert_eq!(redial.status(&known, now)[0].last_error, None);
+    }
+
+    #[test]
+    fn a_peer_held_off_is_not_dialled_before_its_time_however_its_link_ended() {
+        let (mut redial, now) = redial(vec![to(1, Some(key(9)))]);
+        let known = Admission::default();
+        redial.connected(key(9), connection(1), now);
+        redial.hold_off(key(9), now + seconds(600));
+        redial.disconnected(key(9), now);
+        redial.set_targets(vec![to(1, Some(key(9)))], now);
+        assert_eq!(redial.due(&known, now + seconds(599)), None);
+        assert!(redial.due(&known, now + seconds(600)).is_some());
     }
 
     #[test]

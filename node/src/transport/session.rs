@@ -178,8 +178,11 @@ impl Session {
     pub(super) async fn run(mut self) -> DownReason {
         match self.come_up().await {
             Err(reason) => return reason,
-            Ok(stream) => self.tasks.spawn(write_pushes(self.shared.clone(), stream, Arc::clone(&self.push))),
-        };
+            Ok(stream) => {
+                self.tasks.spawn(write_pushes(self.shared.clone(), stream, Arc::clone(&self.push)));
+                self.tasks.spawn(report_overflows(self.shared.clone(), Arc::clone(&self.push)));
+            }
+        }
         self.shared.stats.links.inc();
         tracing::info!(link = self.facts.link.0, peer = %self.facts.peer, remote = %self.facts.remote, "link up");
         let reason = self.serve().await;
@@ -313,6 +316,16 @@ async fn write_pushes(shared: Shared, mut stream: Stream, queue: Arc<PushQueue>)
         if let Err(error) = shared.write(&mut stream, &batch).await {
             tracing::debug!(link = shared.link.0, %error, "push stream ended");
             return Done::Push(DownReason::PushEnded);
+        }
+    }
+}
+
+/// Tells the node that pushes were dropped, at the node's pace.
+async fn report_overflows(shared: Shared, queue: Arc<PushQueue>) -> Done {
+    loop {
+        queue.overflowed().await;
+        if shared.events.send(NetEvent::PushStalled { link: shared.link }).await.is_err() {
+            return Done::Push(DownReason::Shutdown);
         }
     }
 }

@@ -453,6 +453,10 @@ impl Network {
                     self.close(key, connection, DownReason::Closed(reason), now);
                 }
             }
+            NetCommand::HoldOff { peer, pause } => {
+                self.redial.hold_off(peer, now + pause);
+                self.stale = true;
+            }
             NetCommand::SetDial(list) => {
                 self.redial.set_targets(list, now);
                 self.stale = true;

@@ -114,6 +114,7 @@ async fn a_peer_that_does_not_read_costs_one_queue_and_then_gets_the_newest() {
     })
     .await;
     assert!(a.counter("net_push_overflows_total") > 0);
+    assert!(matches!(a.next().await, NetEvent::PushStalled { link } if link == on_a));
 }
 
 #[tokio::test]
