@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use automerge::Automerge;
+
 use crate::body::KIND_WITNESS;
 use crate::chain::{AuthorStatus, Chain, EnvelopeStanding, Held, PathChange};
 use crate::charter::{Anchor, Charter, CharterMember};
 use crate::control::VerifiedControl;
 use crate::envelope::AttestedHeader;
-use crate::ids::{AuthorId, AuthorKey, CharterId, ControlId, Digest, EnvelopeId, NationId, Tip};
+use crate::ids::{AuthorId, AuthorKey, CharterId, ControlId, Digest, EnvelopeId, NationId, Timestamp, Tip};
 use crate::roster::{KeyStanding, NationRoster};
-use crate::section::{Section, Verdict, WaitingReason};
+use crate::section::{Quarantined, Section, Verdict, WaitingReason};
 use crate::witness::Acknowledgements;
 
 mod author;
@@ -258,9 +260,10 @@ impl State {
         for (nation, roster) in &rosters {
             if self.rosters.get(nation) != Some(roster) {
                 changes.rosters.insert(*nation);
-                let of_nation = self.chains.keys().filter(|author| author.nation == *nation);
-                touched.authors.extend(of_nation.clone().copied());
-                touched.witnesses.extend(of_nation.copied());
+                for chain in self.chains_of(nation) {
+                    touched.authors.insert(chain.author());
+                    touched.witnesses.insert(chain.author());
+                }
                 self.sections.entry(*nation).or_default();
             }
         }
@@ -423,6 +426,12 @@ impl State {
         self.chains.values()
     }
 
+    /// Returns the chains of a nation's authors, ascending.
+    pub fn chains_of(&self, nation: &NationId) -> impl Iterator<Item = &Chain> {
+        let first = AuthorId { nation: *nation, key: AuthorKey::ZERO };
+        self.chains.range(first..).take_while(move |(author, _)| author.nation == first.nation).map(|(_, chain)| chain)
+    }
+
     /// Returns one envelope held, by its id.
     pub fn envelope(&self, id: &EnvelopeId) -> Option<EnvelopeView<'_>> {
         self.chains.values().find_map(|chain| chain.get(id).map(|held| self.view_of(chain, held)))
@@ -448,6 +457,22 @@ impl State {
     /// Returns a nation's public document; empty for one that never said anything.
     pub fn section(&self, nation: &NationId) -> &Section {
         self.sections.get(nation).unwrap_or(&self.no_section)
+    }
+
+    /// Builds a nation's public document from the log: for audit, export and proofs; reading goes by its rows.
+    ///
+    /// # Errors
+    /// [`Quarantined`] if the change library fails on a change the guard admitted.
+    pub fn document(&self, nation: &NationId) -> Result<Automerge, Quarantined> {
+        self.document_as_of(nation, Timestamp(u64::MAX))
+    }
+
+    /// Builds a nation's public document from the changes whose envelopes claim at most `as_of`, as do those they build on.
+    ///
+    /// # Errors
+    /// [`Quarantined`] if the change library fails on a change the guard admitted.
+    pub fn document_as_of(&self, nation: &NationId, as_of: Timestamp) -> Result<Automerge, Quarantined> {
+        self.section(nation).document(self.chains_of(nation), as_of)
     }
 
     /// Returns what the nations' witnesses acknowledge.

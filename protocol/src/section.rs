@@ -10,6 +10,10 @@ use crate::ids::{AuthorKey, ChangeHash, EnvelopeId};
 use crate::table::{Source, Table};
 use crate::value::{Actor, OpId};
 
+mod document;
+
+pub use document::Quarantined;
+
 /// What an accepted envelope counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {

@@ -112,7 +112,7 @@ impl State {
         let section = self.section(&author.nation);
         for write in &writes {
             let record = section.table().record(&write.kind, &write.id);
-            if write.replaces.iter().any(|op| record.is_none_or(|record| record.versions.get(op).is_none())) {
+            if write.replaces.iter().any(|op| record.is_none_or(|record| !record.versions.contains_key(op))) {
                 return Err(VoidReason::PredUnknown.into());
             }
         }

@@ -6,6 +6,8 @@ use crate::ids::Tip;
 use crate::section::Verdict;
 use crate::testing::{TestAlliance, TestEnvelope, draft};
 
+mod histories;
+
 /// Admits envelopes one batch each and returns all changes together.
 fn admit_all(state: &mut State, envelopes: &[&TestEnvelope]) -> Changes {
     state.admit(envelopes.iter().flat_map(|envelope| envelope.elements()).collect())
