@@ -8,6 +8,10 @@ use std::collections::BTreeMap;
 use crate::ids::{AuthorKey, EnvelopeId};
 use crate::value::{Fields, OpId, Write};
 
+mod versions;
+
+pub use versions::{Versions, VersionsIter};
+
 /// Where a version comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -38,7 +42,7 @@ pub struct Version {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// By operation, ascending: the last surviving one is Automerge's winner.
-    pub versions: BTreeMap<OpId, Version>,
+    pub versions: Versions,
 }
 
 impl Record {
@@ -81,7 +85,7 @@ impl Table {
             }
         }
         let version = Version { source, replaces: write.replaces, replaced: false, fields: write.fields };
-        if record.versions.insert(write.op, version).is_none() {
+        if record.versions.insert(write.op, version) {
             self.versions += 1;
         }
     }

@@ -117,17 +117,17 @@ impl Chain {
             return top.into_iter().collect();
         }
         let kept = self.kept_of_fork();
-        let inner: BTreeSet<EnvelopeId> = kept.iter().map(|&node| self.node(node).prev).collect();
+        // What is held above a gap, or breaks a rule of the chain, does not hide how far the chain itself reaches.
+        let hides = |child: &&Held| child.linked || self.get(&child.prev).is_none_or(|parent| !parent.linked);
+        let inner: BTreeSet<EnvelopeId> =
+            kept.iter().map(|&node| self.node(node)).filter(hides).map(|child| child.prev).collect();
         let mut heads: Vec<Head> = kept
             .iter()
             .map(|&node| self.node(node))
             .filter(|held| !inner.contains(&held.id))
             .map(|held| Head { tip: held.tip(), bodies_to: self.bodies_to_of(held) })
             .collect();
-        // What is held above a gap, or breaks a rule of the chain, does not hide how far the chain itself reaches.
-        heads.extend(top);
         heads.sort_unstable();
-        heads.dedup();
         heads.truncate(FRONTIER_HEADS_MAX);
         heads
     }

@@ -6,7 +6,10 @@ use crate::ids::Tip;
 use crate::section::Verdict;
 use crate::testing::{TestAlliance, TestEnvelope, draft};
 
+mod chains;
+mod documents;
 mod histories;
+mod rosters;
 
 /// Admits envelopes one batch each and returns all changes together.
 fn admit_all(state: &mut State, envelopes: &[&TestEnvelope]) -> Changes {

@@ -35,8 +35,18 @@ struct SeenChain {
     incomplete: Option<Tip>,
     bodies_to: u64,
     heads: Vec<Head>,
-    /// By id: position, cumulative bytes, standing, verdict, whether kept, signature and body held.
-    envelopes: BTreeMap<EnvelopeId, (u64, u64, &'static str, Option<Verdict>, bool, bool, bool)>,
+    envelopes: BTreeMap<EnvelopeId, SeenEnvelope>,
+}
+
+#[derive(Debug, PartialEq)]
+struct SeenEnvelope {
+    seq: u64,
+    cum: u64,
+    standing: &'static str,
+    verdict: Option<Verdict>,
+    kept: bool,
+    signed: bool,
+    body: bool,
 }
 
 fn see(state: &State) -> Seen {
@@ -62,9 +72,15 @@ fn see(state: &State) -> Seen {
 fn see_chain(state: &State, chain: &Chain) -> SeenChain {
     let envelopes = chain.iter().map(|held| {
         let view = state.view_of(chain, held);
-        let kept = chain.keeps(held);
-        let held_parts = (held.signature().is_some(), held.body().is_some());
-        let seen = (held.seq(), held.cum(), view.standing.code(), view.verdict, kept, held_parts.0, held_parts.1);
+        let seen = SeenEnvelope {
+            seq: held.seq(),
+            cum: held.cum(),
+            standing: view.standing.code(),
+            verdict: view.verdict,
+            kept: chain.keeps(held),
+            signed: held.signature().is_some(),
+            body: held.body().is_some(),
+        };
         (held.id(), seen)
     });
     SeenChain {
@@ -186,8 +202,8 @@ proptest! {
         prop_assert_eq!(&before.documents, &after.documents);
         for (mut before, after) in before.chains.into_iter().zip(after.chains) {
             before.envelopes.retain(|id, envelope| {
-                assert_eq!(forgotten.contains(id), !envelope.4, "exactly what was not kept is gone");
-                envelope.4
+                assert_eq!(forgotten.contains(id), !envelope.kept, "exactly what was not kept is gone");
+                envelope.kept
             });
             prop_assert_eq!(before, after);
         }
