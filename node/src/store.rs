@@ -4,8 +4,10 @@
 //! transaction a group, and answered only after its commit; there is no timer, the queue fills while the disk syncs.
 //! All SQL of the product is in this module.
 
+mod authors;
 mod check;
 mod control;
+mod create;
 mod damage;
 mod database;
 mod error;
@@ -159,7 +161,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; [`OpenError::Exists`] if there is one.
     pub fn create(path: &Path, identity: &Identity, control: &[VerifiedControl]) -> Result<(), OpenError> {
-        Database::create(path, identity, control)
+        create::create(path, identity, control)
     }
 
     /// Opens an existing store and starts its threads; `lock` is held until the last of them has ended.
@@ -219,8 +221,8 @@ impl Store {
         for damage in &loaded.damage {
             tracing::error!(%damage, "damaged row");
         }
-        let spots = std::mem::take(&mut loaded.spots);
-        if !spots.is_empty() && self.live.try_send(Command::Damaged(spots)).is_err() {
+        let findings = std::mem::take(&mut loaded.findings);
+        if !loaded.damage.is_empty() && self.live.try_send(Command::Findings(findings)).is_err() {
             tracing::warn!("the writer is busy, damaged rows are replaced after the next load");
         }
         Ok(loaded)
@@ -243,7 +245,10 @@ impl Store {
         command(&self.live, Command::Full).await
     }
 
-    /// Takes the present rows of `author` for all there are, after what was missing was fetched again from peers.
+    /// Takes the present rows of `author` for all there are, where what is missing can never come back.
+    ///
+    /// Needed for nothing but the node's own chain, and only by an operator's word: once exactly what was missing is
+    /// saved again, the store is satisfied by itself.
     ///
     /// # Errors
     /// [`SaveError`].

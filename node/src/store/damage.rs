@@ -1,8 +1,11 @@
 //! What is wrong with rows of a store, each by name.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use comity_protocol::ids::{AuthorId, EnvelopeId};
+
+use super::held::Held;
 
 /// One damaged row, or one thing that the rows together contradict.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,6 +172,15 @@ impl fmt::Display for Damage {
             Self::Structure { line } => write!(f, "structure of the file: {line}"),
         }
     }
+}
+
+/// What loading tells the writer.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Positions of damaged header rows, by what may belong there.
+    pub(super) spots: BTreeMap<Spot, i64>,
+    /// What the rows add up to, for authors of whom something else was counted.
+    pub(super) sums: BTreeMap<AuthorId, Held>,
 }
 
 /// Where a header that comes again may belong.

@@ -14,11 +14,12 @@ use comity_protocol::keys::Signature;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
-use super::damage::Spot;
+use super::authors::{AuthorRow, read_authors, sum_rows};
+use super::damage::{Findings, Spot};
 use super::error::{Full, OpenError, SaveError};
 use super::held::{Held, check32, remembered_check32};
 use super::schema::{self, Access, PAGE_BYTES};
-use super::{Identity, Lane, Saved, Settings, Space};
+use super::{Lane, Saved, Settings, Space};
 
 /// Below this much free space an error of the disk counts as "no space left".
 const DEVICE_FULL_BYTES: u64 = 1_048_576;
@@ -28,18 +29,12 @@ const ROOM_BYTES_MIN: u64 = 524_288;
 /// The most pages that SQLite can count.
 const PAGES_MAX: u64 = 4_294_967_294;
 
-/// An author's row and what its rows add up to.
-#[derive(Clone, Copy)]
-struct AuthorRow {
-    row: i64,
-    held: Held,
-}
-
 /// The writer's connection.
 pub struct Database {
     connection: Connection,
     path: PathBuf,
     settings: Settings,
+    own: AuthorId,
     authors: BTreeMap<AuthorId, AuthorRow>,
     /// Authors touched by the transaction under way.
     pending: BTreeMap<AuthorId, AuthorRow>,
@@ -51,28 +46,6 @@ pub struct Database {
 }
 
 impl Database {
-    /// Creates the store of one node; complete or not there at all, whatever happens meanwhile.
-    ///
-    /// # Errors
-    /// [`OpenError`], [`OpenError::Exists`] if there is one; the folder is then unchanged.
-    pub fn create(path: &Path, identity: &Identity, control: &[VerifiedControl]) -> Result<(), OpenError> {
-        if path.exists() {
-            return Err(OpenError::Exists { path: path.to_owned() });
-        }
-        let draft = path.with_extension("sqlite.new");
-        remove_draft(&draft).map_err(|source| io(&draft, "remove", source))?;
-        create_draft(&draft, identity, control).inspect_err(|_| {
-            // What is left is of no use to anybody, and the first error says more than a second one.
-            remove_draft(&draft).unwrap_or_default();
-        })?;
-        std::fs::rename(&draft, path).map_err(|source| io(path, "create", source))?;
-        if let Some(folder) = path.parent() {
-            let sync = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
-            sync.map_err(|source| io(folder, "sync", source))?;
-        }
-        Ok(())
-    }
-
     /// Opens an existing store for writing.
     ///
     /// # Errors
@@ -81,10 +54,12 @@ impl Database {
         let mut connection = schema::open(path, Access::Write, settings.vfs.as_deref())?;
         schema::migrate(&mut connection, path)?;
         let authors = read_authors(&connection).map_err(|source| schema::sql(path, "read", source))?;
+        let own = super::load::read_identity(&connection).map_err(|source| schema::sql(path, "read", source))?.author();
         let mut database = Self {
             connection,
             path: path.to_owned(),
             settings,
+            own,
             authors,
             pending: BTreeMap::new(),
             damaged: BTreeMap::new(),
@@ -107,9 +82,22 @@ impl Database {
         Ok(())
     }
 
-    /// Remembers which rows are damaged, so that they are replaced when their envelope comes again.
-    pub(super) fn set_damaged(&mut self, damaged: BTreeMap<Spot, i64>) {
-        self.damaged = damaged;
+    /// Remembers what loading found damaged or missing.
+    ///
+    /// A damaged row is replaced when its envelope comes again. Where rows of the node's own chain are missing, the cache
+    /// goes on counting them until exactly those have come back: a lost end of it, once forgotten, would be signed over.
+    /// Of another author the rows that are there are counted from now on, since peers fill the gap.
+    pub(super) fn set_findings(&mut self, findings: Findings) {
+        self.damaged = findings.spots;
+        for (author, found) in findings.sums {
+            if let Some(row) = self.authors.get_mut(&author) {
+                if author == self.own {
+                    row.found = Some(found);
+                } else {
+                    (row.held, row.found) = (found, None);
+                }
+            }
+        }
     }
 
     /// Saves a group of requests in one transaction and answers each; a bad request fails alone.
@@ -188,7 +176,7 @@ impl Database {
             params![author.row, seq, id.as_bytes(), bytes, signature, cum],
         )?;
         if added == 1 {
-            author.held.add_header(&id);
+            author.add_header(&id);
             self.pending.insert(header.author_id(), author);
         } else if let Some(signature) = attested.signature() {
             self.save_signature(&id, signature)?;
@@ -239,7 +227,10 @@ impl Database {
             params![pos, bytes],
         )?;
         if added == 1 {
-            self.change_author(author, |held| held.add_body(id));
+            let known = self.pending.get(&author).or_else(|| self.authors.get(&author)).copied();
+            let mut row = known.expect("an author whose header was found has a row");
+            row.add_body(id);
+            self.pending.insert(author, row);
         } else {
             self.execute("UPDATE body SET bytes = ?2 WHERE header_pos = ?1 AND bytes IS NOT ?2", params![pos, bytes])?;
         }
@@ -277,13 +268,6 @@ impl Database {
         )
     }
 
-    fn change_author(&mut self, author: AuthorId, change: impl FnOnce(&mut Held)) {
-        let known = self.pending.get(&author).or_else(|| self.authors.get(&author)).copied();
-        let mut row = known.expect("an author whose header was found has a row");
-        change(&mut row.held);
-        self.pending.insert(author, row);
-    }
-
     fn author_row(&mut self, author: &AuthorId) -> Result<AuthorRow, SaveError> {
         if let Some(row) = self.pending.get(author).or_else(|| self.authors.get(author)) {
             return Ok(*row);
@@ -292,7 +276,7 @@ impl Database {
             "INSERT INTO author(nation, key) VALUES (?1, ?2)",
             params![author.nation.as_bytes(), author.key.as_bytes()],
         )?;
-        let row = AuthorRow { row: self.connection.last_insert_rowid(), held: Held::default() };
+        let row = AuthorRow { row: self.connection.last_insert_rowid(), held: Held::default(), found: None };
         self.pending.insert(*author, row);
         Ok(row)
     }
@@ -320,6 +304,7 @@ impl Database {
     pub fn rebuild_frontier(&mut self, author: &AuthorId) -> Result<(), SaveError> {
         let Some(mut row) = self.authors.get(author).copied() else { return Ok(()) };
         row.held = sum_rows(&self.connection, row.row).map_err(|error| self.failure(error))?;
+        row.found = None;
         self.write_frontier(&row)?;
         self.authors.insert(*author, row);
         Ok(())
@@ -462,73 +447,8 @@ fn signed(value: u64, what: &'static str) -> Result<i64, SaveError> {
     i64::try_from(value).map_err(|_| SaveError::Range { what })
 }
 
-fn io(path: &Path, doing: &'static str, source: std::io::Error) -> OpenError {
-    OpenError::Io { path: path.to_owned(), doing, source }
-}
-
-/// Removes a half-made file and what SQLite puts beside it.
-fn remove_draft(draft: &Path) -> std::io::Result<()> {
-    let beside = |suffix: &str| {
-        let mut name = draft.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    for path in [draft.to_owned(), beside("-journal"), beside("-wal"), beside("-shm")] {
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
-fn create_draft(draft: &Path, identity: &Identity, control: &[VerifiedControl]) -> Result<(), OpenError> {
-    use rusqlite::OpenFlags;
-    use std::os::unix::fs::OpenOptionsExt;
-    // Made by us first, so that nobody but us can read it from its first moment.
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(draft)
-        .map_err(|source| io(draft, "create", source))?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = schema::connect(draft, flags, None)?;
-    let failed = |source| schema::sql(draft, "create", source);
-    schema::create_tables(&connection).map_err(failed)?;
-    let rows: [(&str, &[u8]); 5] = [
-        ("alliance", identity.alliance.as_bytes()),
-        ("nation", identity.nation.as_bytes()),
-        ("node", identity.node.as_bytes()),
-        ("created_by", concat!("comity ", env!("CARGO_PKG_VERSION")).as_bytes()),
-        ("min_reader", &1_u32.to_be_bytes()),
-    ];
-    for (key, value) in rows {
-        connection.execute("INSERT INTO meta(key, value) VALUES (?1, ?2)", params![key, value]).map_err(failed)?;
-    }
-    let meta = identity.nation.as_bytes();
-    let check = check32("own_key", &[identity.node.as_bytes(), meta]);
-    connection
-        .execute(
-            "INSERT INTO own_key(id, meta, check32) VALUES (?1, ?2, ?3)",
-            params![identity.node.as_bytes(), meta, check.as_bytes()],
-        )
-        .map_err(failed)?;
-    for record in control {
-        insert_control(&connection, record).map_err(failed)?;
-    }
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
-    if mode != "wal" {
-        let (pragma, wanted) = ("journal_mode", "wal");
-        return Err(OpenError::Setting { path: draft.to_owned(), pragma, wanted, found: mode });
-    }
-    connection.close().map_err(|(_, source)| failed(source))?;
-    std::fs::File::open(draft).and_then(|file| file.sync_all()).map_err(|source| io(draft, "sync", source))
-}
-
 /// Adds a control record, or replaces a damaged row of the same id.
-fn insert_control(connection: &Connection, control: &VerifiedControl) -> rusqlite::Result<()> {
+pub(super) fn insert_control(connection: &Connection, control: &VerifiedControl) -> rusqlite::Result<()> {
     let row = super::control::to_row(control);
     let nation = row.nation.map(|nation| *nation.as_bytes());
     // Heights are 32 bits and versions at most 4,096, so this never saturates.
@@ -540,48 +460,4 @@ fn insert_control(connection: &Connection, control: &VerifiedControl) -> rusqlit
     )?;
     statement.execute(params![control.id().as_bytes(), row.kind, nation, n, row.bytes, row.sig])?;
     Ok(())
-}
-
-/// Reads every author with its cached sums; a damaged cache row is summed up anew.
-fn read_authors(connection: &Connection) -> rusqlite::Result<BTreeMap<AuthorId, AuthorRow>> {
-    let mut statement = connection.prepare(
-        "SELECT a.id, a.nation, a.key, f.held, f.check32 FROM author a LEFT JOIN frontier f ON f.author = a.id",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut authors = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let number: i64 = row.get(0)?;
-        let (Ok(nation), Ok(key)) = (row.get(1), row.get(2)) else { continue };
-        let cached = cached_held(row, number, 3, 4);
-        let held = cached.map_or_else(|| sum_rows(connection, number), Ok)?;
-        authors.insert(AuthorId { nation: Id::new(nation), key: Id::new(key) }, AuthorRow { row: number, held });
-    }
-    Ok(authors)
-}
-
-/// Returns the cached sums in these two columns; `None` if they are missing or damaged.
-pub(super) fn cached_held(row: &rusqlite::Row<'_>, author: i64, held: usize, check: usize) -> Option<Held> {
-    let bytes = row.get_ref(held).ok()?.as_blob().ok()?;
-    let check = row.get_ref(check).ok()?.as_blob().ok()?;
-    let good = check == check32("frontier", &[&author.to_be_bytes(), bytes]).as_bytes();
-    if good { Held::decode(bytes).ok() } else { None }
-}
-
-/// Adds up the rows of one author.
-fn sum_rows(connection: &Connection, author: i64) -> rusqlite::Result<Held> {
-    let mut statement = connection.prepare(
-        "SELECT h.id, b.header_pos IS NOT NULL FROM header h LEFT JOIN body b ON b.header_pos = h.pos
-         WHERE h.author = ?1",
-    )?;
-    let mut rows = statement.query([author])?;
-    let mut held = Held::default();
-    while let Some(row) = rows.next()? {
-        let Ok(id) = row.get(0) else { continue };
-        let id = Id::new(id);
-        held.add_header(&id);
-        if row.get(1)? {
-            held.add_body(&id);
-        }
-    }
-    Ok(held)
 }

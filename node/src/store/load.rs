@@ -11,8 +11,8 @@ use comity_protocol::keys::Signature;
 use rusqlite::{Connection, Row};
 
 use super::Identity;
-use super::damage::{Counted, Damage, Spot};
-use super::database::cached_held;
+use super::authors::cached_held;
+use super::damage::{Counted, Damage, Findings, Spot};
 use super::held::{Held, remembered_check32};
 
 /// An envelope as stored.
@@ -39,7 +39,7 @@ pub struct Loaded {
     pub remembered: Vec<Remembered>,
     /// What is damaged, sorted; none of it is among the above.
     pub damage: Vec<Damage>,
-    pub(super) spots: BTreeMap<Spot, i64>,
+    pub(super) findings: Findings,
 }
 
 impl Loaded {
@@ -72,7 +72,7 @@ fn load_all(connection: &Connection) -> rusqlite::Result<Loaded> {
     });
     let remembered = read_remembered(connection, &mut damage)?;
     damage.sort();
-    Ok(Loaded { identity, control, envelopes: envelopes.found, remembered, damage, spots: envelopes.spots })
+    Ok(Loaded { identity, control, envelopes: envelopes.found, remembered, damage, findings: envelopes.findings })
 }
 
 pub(super) fn read_identity(connection: &Connection) -> rusqlite::Result<Identity> {
@@ -130,7 +130,7 @@ pub(super) fn read_authors(connection: &Connection) -> rusqlite::Result<BTreeMap
 #[derive(Default)]
 pub(super) struct Envelopes {
     pub(super) found: Vec<StoredEnvelope>,
-    pub(super) spots: BTreeMap<Spot, i64>,
+    findings: Findings,
     sums: BTreeMap<i64, Held>,
 }
 
@@ -177,9 +177,9 @@ impl Envelopes {
         let header = match AttestedHeader::from_store(blob(row, 4), signature) {
             Ok(header) if id_column == Some(header.id()) => header,
             Ok(_) | Err(_) => {
-                self.spots.insert(Spot::Seq { author, seq }, pos);
+                self.findings.spots.insert(Spot::Seq { author, seq }, pos);
                 if let Some(id) = id_column {
-                    self.spots.insert(Spot::Id(id), pos);
+                    self.findings.spots.insert(Spot::Id(id), pos);
                 }
                 damage.push(Damage::Header { author: column_author, seq, id: hex(blob(row, 3)) });
                 return Ok(());
@@ -188,7 +188,7 @@ impl Envelopes {
         let (author, seq_held, id) = (header.header().author_id(), header.header().seq, header.id());
         let cum = row.get::<_, i64>(6).ok().and_then(|cum| u64::try_from(cum).ok());
         if column_author != Some(author) || u64::try_from(seq) != Ok(seq_held) || cum.is_none() {
-            self.spots.insert(Spot::Id(id), pos);
+            self.findings.spots.insert(Spot::Id(id), pos);
             damage.push(Damage::Columns { author, seq: seq_held, id });
         }
         let body = body.and_then(|bytes| {
@@ -231,7 +231,7 @@ impl Envelopes {
     }
 
     /// Compares what was found with what was counted when it was saved.
-    pub(super) fn compare(&self, authors: &BTreeMap<i64, AuthorRow>, damage: &mut Vec<Damage>) {
+    pub(super) fn compare(&mut self, authors: &BTreeMap<i64, AuthorRow>, damage: &mut Vec<Damage>) {
         for (number, row) in authors {
             let found = self.sums.get(number).copied().unwrap_or_default();
             let Some(author) = row.author else {
@@ -239,6 +239,7 @@ impl Envelopes {
                 continue;
             };
             if row.cached != Some(found) {
+                self.findings.sums.insert(author, found);
                 damage.push(Damage::Frontier {
                     author,
                     headers: Counted { expected: row.cached.map(|held| held.headers), found: found.headers },

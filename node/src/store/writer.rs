@@ -1,13 +1,12 @@
 //! The thread that writes: drains the queues into groups and answers after the commit.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use comity_protocol::effect::SaveOp;
 use comity_protocol::ids::AuthorId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::damage::Spot;
+use super::damage::Findings;
 use super::readers::Activity;
 use super::{Database, Full, Lane, SaveError, Saved, op_bytes};
 
@@ -28,8 +27,8 @@ const WAL_ALARM_BYTES: u64 = 256 << 20;
 pub(super) enum Command {
     /// Save a request.
     Save(Request),
-    /// Replace these rows when their envelopes come again.
-    Damaged(BTreeMap<Spot, i64>),
+    /// Take note of what loading found.
+    Findings(Findings),
     /// Change the bound on the file.
     SetBytesMax(Option<u64>, oneshot::Sender<Result<(), SaveError>>),
     /// Say what keeps from saving, if anything does.
@@ -113,7 +112,7 @@ impl Writer {
         while let Some(command) = next.take() {
             match command {
                 Command::Save(request) => next = self.save_group(lane, request),
-                Command::Damaged(spots) => self.database.set_damaged(spots),
+                Command::Findings(findings) => self.database.set_findings(findings),
                 Command::SetBytesMax(bytes_max, answer) => {
                     let result = self.database.set_bytes_max(bytes_max);
                     let result = result.map_err(|error| SaveError::Fatal(std::sync::Arc::new(error)));

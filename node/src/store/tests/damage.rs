@@ -86,12 +86,51 @@ fn a_vanished_row_is_noticed_and_names_its_author() {
     let loaded = store.load().expect("loads");
     assert_eq!(loaded.damage, std::slice::from_ref(&damage));
     assert_eq!(loaded.own_damage().collect::<Vec<_>>(), [&damage], "own rows are missing: no authoring");
-    // Fetched again from a peer, and the operator or the replica is satisfied that this is all there was.
+    // What was missing comes back from a peer.
     bench.save(&store, envelopes[8].ops()).expect("saved");
-    bench.runtime.block_on(store.rebuild_frontier(author())).expect("rebuilt");
     assert_eq!(store.load().expect("loads").damage, []);
     bench.close(store);
     assert!(check(&bench.path(), Depth::Deep).expect("checks").is_sound());
+}
+
+#[test]
+fn a_lost_end_of_the_own_chain_is_not_forgotten_when_something_else_comes() {
+    let (envelopes, other) = (chain(1, "a", 9), chain(1, "b", 9));
+    let bench = Bench::filled(&envelopes);
+    for lost in &envelopes[7..] {
+        meddle(
+            &bench,
+            "DELETE FROM body WHERE header_pos = (SELECT pos FROM header WHERE id = ?1)",
+            [lost.id().as_bytes()],
+        );
+        meddle(&bench, "DELETE FROM header WHERE id = ?1", [lost.id().as_bytes()]);
+    }
+    for saved in [&envelopes[7], &other[8]] {
+        let store = bench.open();
+        assert_ne!(store.load().expect("loads").own_damage().count(), 0);
+        bench.save(&store, saved.ops()).expect("saved");
+        bench.close(store);
+        assert!(!check(&bench.path(), Depth::Quick).expect("checks").is_sound());
+    }
+    let store = bench.open();
+    bench.runtime.block_on(store.rebuild_frontier(author())).expect("the operator gives up what was lost");
+    assert_eq!(store.load().expect("loads").damage, []);
+}
+
+#[test]
+fn a_gap_in_the_chain_of_another_is_counted_anew() {
+    let foreign = chain(2, "a", 9);
+    let bench = Bench::filled(&foreign[..8]);
+    meddle(
+        &bench,
+        "DELETE FROM body WHERE header_pos = (SELECT pos FROM header WHERE id = ?1)",
+        [foreign[3].id().as_bytes()],
+    );
+    let store = bench.open();
+    assert_eq!(store.load().expect("loads").damage.len(), 1);
+    bench.save(&store, foreign[8].ops()).expect("saved");
+    bench.save(&store, foreign[3].ops()).expect("saved");
+    assert_eq!(store.load().expect("loads").damage, []);
 }
 
 #[test]
