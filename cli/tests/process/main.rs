@@ -1,0 +1,8 @@
+//! Real node processes on loopback: founding, replication, crashes, late joiners, and bad input.
+
+mod bad_input;
+mod crash;
+mod founding;
+mod harness;
+mod joining;
+mod replication;

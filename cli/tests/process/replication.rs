@@ -1,0 +1,84 @@
+//! Nodes that reach each other end with the same record.
+
+use serde_json::Value;
+
+use crate::harness::{Alliance, converge, need, row, until};
+
+#[test]
+fn two_nations_agree_on_a_need_a_pledge_and_its_acceptance() {
+    let alliance = Alliance::found(&["UKR", "POL"]);
+    let nodes = alliance.start_all();
+    let (ukr, pol) = (&nodes[0], &nodes[1]);
+    let requirement = need(ukr, "1000");
+    until("the need reaches Poland", || pol.run(&["show", &requirement]).stdout.contains("tents").then_some(()));
+    let (pledge, _) = pol.write(&["pledge", "add", "--requirement", &requirement, "--quantity", "400", "--wait", "1"]);
+    let answer = ukr.json(&["accept", "add", "--pledge", &pledge, "--quantity", "300", "--wait", "1"]);
+    assert_eq!((&answer["wait_satisfied"], &answer["held_by"][0]), (&Value::Bool(true), &"POL".into()));
+    converge(&[ukr, pol]);
+    let gaps = pol.json(&["gaps"]);
+    let gap = row(&gaps, "requirement", &requirement);
+    assert_eq!((&gap["to_ship"], &gap["offered"], &gap["gap_firm"]), (&300.into(), &100.into(), &700.into()));
+}
+
+#[test]
+fn seven_nations_end_with_one_record() {
+    let codes = ["UKR", "POL", "DEU", "FRA", "GBR", "USA", "EUI"];
+    let alliance = Alliance::found(&codes);
+    let nodes = alliance.start_all();
+    let requirement = need(&nodes[0], "1000");
+    for node in &nodes[1..] {
+        until("the need arrives", || (node.run(&["show", &requirement]).code == 0).then_some(()));
+        node.write(&["pledge", "add", "--requirement", &requirement, "--quantity", "100"]);
+    }
+    until("all pledges arrive", || {
+        let gaps = nodes[0].json(&["gaps"]);
+        (row(&gaps, "requirement", &requirement)["offered"] == 600).then_some(())
+    });
+    converge(&nodes.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_nation_that_never_meets_the_author_gets_its_statements_through_another() {
+    let alliance = Alliance::found(&["UKR", "POL", "DEU"]);
+    let pol = alliance.start("POL", &[]);
+    let ukr = alliance.start("UKR", &["--peer", &pol.address]);
+    let requirement = need(&ukr, "50");
+    until("Poland holds it", || (pol.run(&["show", &requirement]).code == 0).then_some(()));
+    ukr.kill();
+    let deu = alliance.start("DEU", &["--peer", &pol.address]);
+    until("Germany holds it", || (deu.run(&["show", &requirement]).code == 0).then_some(()));
+    converge(&[&pol, &deu]);
+}
+
+#[test]
+fn the_same_key_gives_the_same_answer_and_other_content_is_refused() {
+    let alliance = Alliance::found(&["UKR", "POL"]);
+    let ukr = alliance.start("UKR", &[]);
+    let add = |quantity: &'static str| {
+        ["requirement", "add", "--item", "tents", "--class", "II", "--unit", "each", "--id", "a1", "--quantity", quantity]
+    };
+    let first = ukr.json(&add("10"));
+    let again = ukr.json(&add("10"));
+    assert_eq!((&first["record"], &first["version"]), (&again["record"], &again["version"]));
+    assert_eq!((&first["replayed"], &again["replayed"]), (&Value::Bool(false), &Value::Bool(true)));
+    ukr.run(&add("11")).fails(1, &[]);
+    let code = ukr.stop();
+    assert_eq!(code, 0);
+    let ukr = alliance.start("UKR", &[]);
+    assert_eq!(ukr.json(&add("10"))["version"], first["version"], "the key survives a restart");
+}
+
+#[test]
+fn a_revision_names_the_version_it_expects() {
+    let alliance = Alliance::found(&["UKR", "POL"]);
+    let ukr = alliance.start("UKR", &[]);
+    let add = ["requirement", "add", "--item", "tents", "--class", "II", "--unit", "each", "--quantity", "10"];
+    let (record, first) = ukr.write(&add);
+    let (_, second) = ukr.write(&["requirement", "revise", &record, "--quantity", "12", "--if-version", &first]);
+    assert_ne!(first, second);
+    ukr.run(&["requirement", "revise", &record, "--quantity", "13", "--if-version", &first]).fails(1, &[]);
+    let shown = ukr.json(&["show", &record]);
+    assert_eq!((&shown["record"]["fields"]["quantity"], &shown["record"]["version"]), (&12.into(), &second.into()));
+    ukr.write(&["requirement", "withdraw", &record]);
+    assert_eq!(ukr.json(&["show", &record])["record"]["status"], "withdrawn");
+}
