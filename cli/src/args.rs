@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::bench::BenchArgs;
 use crate::found::genesis::GenesisCommand;
 use crate::found::root::RootCommand;
 use crate::found::roster::RosterCommand;
@@ -56,6 +57,8 @@ pub enum Command {
     /// Take other people's data into this nation's section, as observations only.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Measure what the product costs, against baselines of the same run.
+    Bench(BenchArgs),
     /// A command that only reads.
     #[command(flatten)]
     Query(Query),

@@ -3,6 +3,7 @@
 mod aid;
 mod api;
 mod args;
+mod bench;
 mod check;
 mod failure;
 mod found;
@@ -61,6 +62,7 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
             check::run(&home?, if *deep { Depth::Deep } else { Depth::Quick }, output)
         }
         Command::Peers { command } => peers::run(command.as_ref(), &Api::of(&home?)?, output),
+        Command::Bench(args) => bench::run(args, output),
         Command::Import(command) => import::run(command, &Api::of(&home?)?, output),
         Command::Query(query) => query::run(query, &Api::of(&home?)?, output),
     }

@@ -60,7 +60,17 @@ fn quantities_units_and_references_are_checked_at_entry() {
     let alliance = Alliance::found(&["UKR", "POL"]);
     let ukr = alliance.start("UKR", &[]);
     let add = |quantity: &str, unit: &str| {
-        ukr.run(&["requirement", "add", "--item", "x", "--class", "II", &format!("--quantity={quantity}"), "--unit", unit])
+        ukr.run(&[
+            "requirement",
+            "add",
+            "--item",
+            "x",
+            "--class",
+            "II",
+            &format!("--quantity={quantity}"),
+            "--unit",
+            unit,
+        ])
     };
     for quantity in ["0", "-5", "10000000000000000000", "1.5", "many"] {
         add(quantity, "each").fails(2, &["quantity"]);

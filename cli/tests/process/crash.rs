@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::harness::{Alliance, command, comity, converge, need, until};
+use crate::harness::{Alliance, comity, command, converge, need, until};
 
 #[test]
 fn a_node_killed_in_a_burst_has_every_acknowledged_statement() {
@@ -32,7 +32,8 @@ fn a_node_killed_in_a_burst_has_every_acknowledged_statement() {
     assert_eq!(check["sound"], true);
     let ukr = alliance.start("UKR", &[]);
     let listed = ukr.json(&["requirement", "list"]);
-    let records: Vec<&str> = listed["rows"].as_array().expect("rows").iter().filter_map(|row| row["record"].as_str()).collect();
+    let records: Vec<&str> =
+        listed["rows"].as_array().expect("rows").iter().filter_map(|row| row["record"].as_str()).collect();
     for record in &acknowledged {
         assert!(records.contains(&record.as_str()), "{record} is lost");
     }

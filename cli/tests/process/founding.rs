@@ -14,7 +14,8 @@ fn an_alliance_is_founded_only_with_every_signature() {
     assert_eq!(shown["founders"].as_array().map(Vec::len), Some(4));
     let three = [alliance.path("UKR.sig"), alliance.path("POL.sig"), alliance.path("DEU.sig")];
     let out = alliance.path("incomplete");
-    let incomplete = comity(&["genesis", "assemble", &alliance.path("draft"), &three[0], &three[1], &three[2], "--out", &out]);
+    let incomplete =
+        comity(&["genesis", "assemble", &alliance.path("draft"), &three[0], &three[1], &three[2], "--out", &out]);
     incomplete.fails(1, &["not complete", "FRA"]);
     assert!(!fs::exists(&out).expect("readable"), "nothing is left behind");
 }
@@ -34,7 +35,8 @@ fn a_root_that_is_no_founder_cannot_sign_and_nothing_is_overwritten() {
     ok(&["root", "new", "FRA", "--out", &alliance.path("FRA.root")]);
     comity(&["root", "new", "FRA", "--out", &alliance.path("FRA.root")]).fails(4, &["nothing is overwritten"]);
     let out = alliance.path("FRA.sig");
-    let sign = comity(&["genesis", "sign", &alliance.path("draft"), "--root", &alliance.path("FRA.root"), "--out", &out]);
+    let sign =
+        comity(&["genesis", "sign", &alliance.path("draft"), "--root", &alliance.path("FRA.root"), "--out", &out]);
     sign.fails(1, &["not the root key of any founder"]);
 }
 
@@ -61,7 +63,8 @@ fn codes_founders_and_labels_are_checked_at_entry() {
     comity(&draft).fails(2, &["64 hexadecimal digits"]);
     let (home, genesis) = (alliance.home("x"), alliance.path("genesis"));
     comity(&["--home", &home, "init", "--genesis", &genesis, "--nation", "DEU"]).fails(2, &["its nations are"]);
-    comity(&["--home", &home, "init", "--genesis", &genesis, "--nation", "POL", "--label", "a\u{202e}b"]).fails(2, &["label"]);
+    comity(&["--home", &home, "init", "--genesis", &genesis, "--nation", "POL", "--label", "a\u{202e}b"])
+        .fails(2, &["label"]);
 }
 
 #[test]

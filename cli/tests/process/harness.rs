@@ -103,7 +103,8 @@ impl Alliance {
         let alliance = Self { dir, codes: codes.iter().map(|code| (*code).to_owned()).collect() };
         let mut draft = vec!["genesis".to_owned(), "draft".to_owned(), "--name".to_owned(), "Test".to_owned()];
         for code in codes {
-            let made = comity(&["root", "new", code, "--out", &alliance.path(&format!("{code}.root")), "--json"]).json();
+            let made =
+                comity(&["root", "new", code, "--out", &alliance.path(&format!("{code}.root")), "--json"]).json();
             let root = made["root"].as_str().expect("a root");
             draft.extend(["--founder".to_owned(), format!("{code}={root}=Nation {code}")]);
         }
@@ -124,11 +125,22 @@ impl Alliance {
     ///
     /// `prev` is the roster it follows; the new one is `NAME.roster` and is imported into the home.
     pub fn enrol(&self, code: &str, name: &str, prev: Option<&str>) {
-        ok(&["--home", &self.home(name), "init", "--genesis", &self.path("genesis"), "--nation", code, "--label", name]);
+        ok(&[
+            "--home",
+            &self.home(name),
+            "init",
+            "--genesis",
+            &self.path("genesis"),
+            "--nation",
+            code,
+            "--label",
+            name,
+        ]);
         let (draft, roster) = (self.path(&format!("{name}.roster-draft")), self.path(&format!("{name}.roster")));
         let (genesis, request) = (self.path("genesis"), format!("{}/node.request", self.home(name)));
         let prev = prev.map(|prev| self.path(prev));
-        let mut enrol = vec!["roster", "enrol", "--genesis", &genesis, "--nation", code, "--request", &request, "--out", &draft];
+        let mut enrol =
+            vec!["roster", "enrol", "--genesis", &genesis, "--nation", code, "--request", &request, "--out", &draft];
         enrol.extend(prev.iter().flat_map(|prev| ["--prev", prev.as_str()]));
         ok(&enrol);
         ok(&["roster", "sign", &draft, "--root", &self.path(&format!("{code}.root")), "--out", &roster]);

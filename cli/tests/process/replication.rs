@@ -55,7 +55,20 @@ fn the_same_key_gives_the_same_answer_and_other_content_is_refused() {
     let alliance = Alliance::found(&["UKR", "POL"]);
     let ukr = alliance.start("UKR", &[]);
     let add = |quantity: &'static str| {
-        ["requirement", "add", "--item", "tents", "--class", "II", "--unit", "each", "--id", "a1", "--quantity", quantity]
+        [
+            "requirement",
+            "add",
+            "--item",
+            "tents",
+            "--class",
+            "II",
+            "--unit",
+            "each",
+            "--id",
+            "a1",
+            "--quantity",
+            quantity,
+        ]
     };
     let first = ukr.json(&add("10"));
     let again = ukr.json(&add("10"));
