@@ -130,7 +130,8 @@ fn a_peer_that_speaks_garbage_and_a_stranger_change_nothing() {
     let port = ukr.address.rsplit('/').next().expect("a port").parse::<u16>().expect("a port");
     for seed in 0..20_u8 {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the node listens");
-        let garbage: Vec<u8> = (0..4_096_u32).map(|i| (i as u8).wrapping_mul(31).wrapping_add(seed)).collect();
+        let garbage: Vec<u8> =
+            (0..=u8::MAX).cycle().take(4_096).map(|i| i.wrapping_mul(31).wrapping_add(seed)).collect();
         let _ = stream.write_all(&garbage);
     }
     // Another alliance: same software, other genesis. And a node of this alliance that stands in no roster.

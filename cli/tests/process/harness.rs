@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -241,10 +241,6 @@ impl Node {
         Ok(Self { home, address, line, child })
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Runs a command on this node's home.
     pub fn run(&self, args: &[&str]) -> Ran {
         let home = self.home.to_str().expect("a UTF-8 path");
@@ -328,9 +324,4 @@ pub fn need(node: &Node, quantity: &str) -> String {
 pub fn row<'a>(rows: &'a Value, field: &str, value: &str) -> &'a Value {
     let rows = rows["rows"].as_array().expect("rows");
     rows.iter().find(|row| row[field] == value).unwrap_or_else(|| panic!("no row with {field} {value} in {rows:#?}"))
-}
-
-/// Whether `path` is there.
-pub fn exists(path: &Path) -> bool {
-    path.exists()
 }
