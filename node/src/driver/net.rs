@@ -24,6 +24,7 @@ pub(super) fn input(event: NetEvent) -> Option<Input> {
         NetEvent::ExchangeFailed { link, exchange, .. } => {
             Input::ExchangeFailed { link: LinkId(link.0), exchange: ExchangeId(exchange) }
         }
+        NetEvent::PushStalled { link } => Input::PushStalled { link: LinkId(link.0) },
         // Every answer is handed over whole.
         NetEvent::AnswerDrained { .. } => return None,
     })
@@ -61,6 +62,7 @@ pub(super) fn frame_bytes(event: &NetEvent) -> usize {
         | NetEvent::LinkUp { .. }
         | NetEvent::LinkDown { .. }
         | NetEvent::ExchangeFailed { .. }
+        | NetEvent::PushStalled { .. }
         | NetEvent::AnswerDrained { .. } => 0,
     }
 }

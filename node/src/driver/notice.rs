@@ -53,6 +53,7 @@ pub(super) fn link(changes: &broadcast::Sender<Change>, net: &NetEvent, state: &
         | NetEvent::Asked { .. }
         | NetEvent::Reply { .. }
         | NetEvent::ExchangeFailed { .. }
+        | NetEvent::PushStalled { .. }
         | NetEvent::AnswerDrained { .. } => {}
     }
 }
