@@ -10,6 +10,8 @@ use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use serde::Deserialize;
 
+use crate::blame::Blame;
+
 mod file;
 mod merge;
 mod peers;
@@ -167,6 +169,16 @@ pub enum ConfigError {
     /// An environment variable is not UTF-8.
     #[error("environment {0} is not UTF-8")]
     EnvEncoding(&'static str),
+}
+
+impl ConfigError {
+    /// Whose move it is.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::File(error) => error.blame(),
+            Self::Value { .. } | Self::EnvEncoding(_) => Blame::Operator,
+        }
+    }
 }
 
 impl Config {

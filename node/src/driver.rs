@@ -4,7 +4,7 @@
 //! want saved durable in one transaction, and only then carries out the other effects, in their order. Reads are answered
 //! last, so that they show nothing that is not durable. Nothing else touches the replica, and nothing here waits for a peer.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::api::model::{Change, PeerAnswer};
+use crate::blame::Blame;
 use crate::store::{SaveError, Store};
 use crate::transport::{NetCommand, NetEvent, TransportHandle};
 
@@ -119,11 +120,12 @@ pub struct Driver {
     store_bytes: u64,
     room: Room,
     own_damage: Vec<String>,
+    damage_checked: Instant,
     transport: TransportHandle,
     events: mpsc::Receiver<NetEvent>,
     calls: mpsc::Receiver<Call>,
     changes: broadcast::Sender<Change>,
-    links: BTreeSet<LinkId>,
+    links: BTreeMap<LinkId, AuthorKey>,
     writes: Writes,
     dialing: Dialing,
     stop: watch::Receiver<bool>,
@@ -143,6 +145,17 @@ pub struct Counts {
     pub saves_failed: std::sync::atomic::AtomicU64,
     /// Microseconds spent handling inputs and answering reads.
     pub busy_micros: std::sync::atomic::AtomicU64,
+}
+
+impl DriverError {
+    /// Whose move it is.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::Store(error) => error.blame(),
+            Self::Reload(error) => error.blame(),
+            Self::Network => Blame::Environment,
+        }
+    }
 }
 
 impl Driver {

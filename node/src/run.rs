@@ -73,15 +73,12 @@ impl RunError {
     pub const fn blame(&self) -> Blame {
         match self {
             Self::Home(error) => error.blame(),
-            Self::Store(error) | Self::Start(StartError::Store(error)) => error.blame(),
-            Self::Peers(_) | Self::Start(StartError::OtherNode { .. }) => Blame::Operator,
-            Self::Socket(_)
-            | Self::Listen { .. }
-            | Self::Token(_)
-            | Self::Start(StartError::Network(_) | StartError::Entropy(_))
-            | Self::Driver(_)
-            | Self::Runtime(_)
-            | Self::BrokenOff => Blame::Environment,
+            Self::Store(error) => error.blame(),
+            Self::Start(error) => error.blame(),
+            Self::Peers(error) => error.blame(),
+            Self::Token(error) => error.blame(),
+            Self::Driver(error) => error.blame(),
+            Self::Socket(_) | Self::Listen { .. } | Self::Runtime(_) | Self::BrokenOff => Blame::Environment,
         }
     }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use comity_node::api::model::{
-    Board, ControlAnswer, ControlRequest, Draft, Gaps, Peers, Problem, Status, WriteAnswer, WriteRequest,
+    Board, ControlAnswer, ControlRequest, Draft, Explanation, Flags as FlagList, Gaps, Listing, Log, Nations,
+    PeerAnswer, PeerRequest, Peers, Problem, Shown, Status, WriteAnswer, WriteRequest,
 };
 use comity_node::client::{Client, ClientError};
 use comity_node::config::{Config, Flags};
@@ -280,4 +281,231 @@ async fn two_founders_who_hold_only_their_own_roster_meet_and_replicate() {
     let peers: Peers = pol.client.get("/v1/peers", &[]).await.expect("it answers");
     let row = peers.peers.iter().find(|peer| peer.nation.as_deref() == Some("UKR")).expect("known");
     assert!(row.connected && row.link.as_deref() == Some("full"), "{row:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_request_is_answered_as_before_and_other_content_is_refused() {
+    let (_alliance, place, node) = alone("").await;
+    let request = WriteRequest { id: Some("order-1".to_owned()), ..requirement("tents", 5) };
+    let first = node.write(&request).await;
+    let again = node.write(&request).await;
+    assert!(again.replayed && !first.replayed);
+    assert_eq!((&again.record, &again.version), (&first.record, &first.version));
+    let by_header: WriteAnswer = node
+        .client
+        .post("/v1/write", Some("order-1"), &WriteRequest { id: None, ..request.clone() })
+        .await
+        .expect("the header says the same");
+    assert!(by_header.replayed);
+    let other = node.refused(&WriteRequest { id: Some("order-1".to_owned()), ..requirement("tents", 6) }).await;
+    assert_eq!(other.exit, 1);
+    assert!(other.cause.is_some_and(|cause| cause.contains("other content")));
+    node.node.stop().await.expect("a clean stop");
+
+    let node = place.start("").await;
+    assert!(node.write(&request).await.replayed, "also after a restart");
+    assert_eq!(node.status().await.statements, 1);
+}
+
+fn revision(of: &WriteAnswer, if_version: Option<&str>, quantity: u64) -> WriteRequest {
+    let mut request = draft("requirement", json!({"quantity": quantity}));
+    request.draft.record = Some(of.record.clone());
+    request.if_version = if_version.map(str::to_owned);
+    request
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_is_refused_unless_its_version_is_the_latest() {
+    let (_alliance, _place, node) = alone("").await;
+    let first = node.write(&requirement("tents", 5)).await;
+    let mut request = revision(&first, Some(&first.version), 8);
+    request.id = Some("revise-1".to_owned());
+    let second = node.write(&request).await;
+    assert_eq!(second.record, first.record);
+    assert_ne!(second.version, first.version);
+    assert!(node.write(&request).await.replayed, "a repeated revision is answered, though its version has moved on");
+    let late = node.refused(&revision(&first, Some(&first.version), 9)).await;
+    assert_eq!((late.exit, late.hint.is_some()), (1, true), "{late:?}");
+    assert_eq!(node.gaps().await.rows[0].quantity, 8);
+
+    let mut withdrawal = draft("requirement", json!({}));
+    withdrawal.draft.record = Some(first.record.clone());
+    withdrawal.draft.status = Some("withdrawn".to_owned());
+    node.write(&withdrawal).await;
+    let shown: Shown = node.client.get("/v1/show", &[("ref", &first.record)]).await.expect("it answers");
+    assert_eq!((shown.versions.len(), shown.record.status.as_str()), (3, "withdrawn"));
+    let pinned = format!("{}@{}", first.record, &first.version[..12]);
+    let shown: Shown = node.client.get("/v1/show", &[("ref", &pinned)]).await.expect("it answers");
+    assert_eq!(shown.pinned.expect("pinned").fields["quantity"], json!(5));
+    let explained: Explanation = node.client.get("/v1/explain", &[("ref", &second.version)]).await.expect("it answers");
+    assert_eq!((explained.standing.as_str(), explained.verdict.as_deref()), ("accepted", Some("valid")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_refused_with_a_reason_and_the_node_stays_up() {
+    let (_alliance, _place, node) = alone("").await;
+    for (fields, part) in [
+        (json!({"item": "tents", "class": "I", "quantity": 0, "unit": "each"}), "quantity"),
+        (json!({"item": "tents", "class": "I", "quantity": -3, "unit": "each"}), "quantity"),
+        (json!({"item": "tents", "class": "I", "quantity": "10000000000000000000", "unit": "each"}), "quantity"),
+        (json!({"item": "tents", "class": "I", "quantity": 1, "unit": "furlong"}), "unit"),
+        (json!({"item": "tents", "class": "I", "quantity": 1, "unit": "each", "colour": "red"}), "colour"),
+        (json!({"item": "tents", "class": "I", "quantity": 1.5, "unit": "each"}), "decimal"),
+    ] {
+        let problem = node.refused(&draft("requirement", fields.clone())).await;
+        assert_eq!(problem.exit, 2, "{fields}: {problem:?}");
+        assert!(problem.cause.as_deref().is_some_and(|cause| cause.contains(part)), "{fields}: {problem:?}");
+    }
+    let nothing = node
+        .refused(&draft(
+            "pledge",
+            json!({"requirement": "POL/requirement/zzzzzzzzzz", "item": "x", "quantity": 1, "unit": "each"}),
+        ))
+        .await;
+    assert_eq!(nothing.exit, 2, "{nothing:?}");
+    let kind = node.refused(&draft("wish", json!({}))).await;
+    assert!(kind.hint.is_some_and(|hint| hint.contains("requirement")));
+    for (path, query) in [
+        ("/v1/show", vec![("ref", "POL/requirement/zzzzzzzzzz")]),
+        ("/v1/show", vec![("ref", "../../etc/passwd")]),
+        ("/v1/gaps", vec![("as_of", "soon")]),
+        ("/v1/list", vec![("kind", "wish")]),
+        ("/v1/log", vec![("nation", "XXX")]),
+        ("/v1/log", vec![("colour", "red")]),
+    ] {
+        match node.client.get::<Value>(path, &query).await {
+            Err(ClientError::Refused(problem)) => assert_eq!(problem.exit, 2, "{path} {query:?}: {problem:?}"),
+            other => panic!("{path} {query:?}: {other:?}"),
+        }
+    }
+    assert_eq!(node.status().await.statements, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_there_and_says_the_same() {
+    let (_alliance, _place, node) = alone("").await;
+    let need = node.write(&requirement("tents", 5)).await;
+    node.write(&draft("hub", json!({"name": "Rzeszow", "hub_kind": "airport"}))).await;
+    let list: Listing = node.client.get("/v1/list", &[("kind", "requirement")]).await.expect("it answers");
+    assert_eq!(list.rows[0].record, need.record);
+    assert_eq!(list.rows[0].fields["item"], json!("tents"));
+    let hubs: Listing = node.client.get("/v1/list", &[("kind", "hub")]).await.expect("it answers");
+    assert_eq!(hubs.rows.len(), 1);
+    let log: Log = node.client.get("/v1/log", &[("limit", "1")]).await.expect("it answers");
+    assert_eq!((log.rows.len(), log.more, log.rows[0].records.len()), (1, true, 1));
+    let nations: Nations = node.client.get("/v1/nations", &[]).await.expect("it answers");
+    assert_eq!((nations.nations[0].state.as_str(), nations.nations[0].nodes[0].seq), ("active", 2));
+    let flags: FlagList = node.client.get("/v1/flags", &[]).await.expect("it answers");
+    assert!(flags.rows.is_empty(), "{flags:?}");
+    let metrics = node.client.get_text("/metrics", &[]).await.expect("it answers");
+    for line in ["comity_statements 2", "comity_written_total 2", "comity_refused_not_in_roster_total 0", "# EOF"] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+    assert!(metrics.contains("libp2p"), "libp2p's own figures are there");
+    assert_eq!(node.client.get_text("/healthz", &[]).await.expect("it answers"), "ok\n");
+    assert_eq!(node.client.get_text("/readyz", &[]).await.expect("it answers"), "ready\n");
+    let document: Value = node.client.get("/openapi.json", &[]).await.expect("it answers");
+    assert!(document["paths"]["/v1/write"]["post"].is_object());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_waits_until_others_hold_it_and_says_who_in_time_or_not() {
+    let (_alliance, _places, nodes) = meeting(&["POL", "UKR", "DEU"]).await;
+    converged(&nodes.iter().collect::<Vec<_>>()).await;
+    let held = nodes[0].write(&WriteRequest { wait: 2, timeout_ms: Some(60_000), ..requirement("tents", 5) }).await;
+    assert_eq!(held.wait_satisfied, Some(true));
+    assert_eq!(held.held_by, ["DEU", "UKR"]);
+    let more = nodes[0].write(&WriteRequest { wait: 3, timeout_ms: Some(300), ..requirement("tents", 6) }).await;
+    assert_eq!((more.wait_satisfied, more.durable_here), (Some(false), true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_sees_own_and_foreign_envelopes_as_they_come() {
+    let (_alliance, _places, nodes) = meeting(&["POL", "UKR"]).await;
+    converged(&nodes.iter().collect::<Vec<_>>()).await;
+    let mut events = nodes[0].client.watch().await.expect("it streams");
+    let own = nodes[0].write(&requirement("tents", 5)).await;
+    let foreign = nodes[1].write(&requirement("blankets", 7)).await;
+    let mut wanted = vec![own.version, foreign.version];
+    while !wanted.is_empty() {
+        let next = tokio::time::timeout(PATIENCE, events.next()).await.expect("an event comes");
+        let change = next.expect("it is understood").expect("the stream goes on");
+        wanted.retain(|version| change.envelope.as_ref() != Some(version));
+    }
+    let [pol, ukr] = <[Running; 2]>::try_from(nodes).unwrap_or_else(|_| panic!("two nodes"));
+    pol.node.stop().await.expect("a clean stop");
+    let end = tokio::time::timeout(PATIENCE, async { while let Ok(Some(_)) = events.next().await {} });
+    end.await.expect("the stream ends with the node");
+    ukr.node.stop().await.expect("a clean stop");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_are_added_kept_and_removed() {
+    let alliance = found(&["POL", "UKR"]);
+    let (there, here) = (Place::new(&alliance, "UKR"), Place::new(&alliance, "POL"));
+    let ukr = there.start("").await;
+    ukr.import(&[alliance.roster("UKR", &[(there.key, there.kem)])]).await;
+    let pol = here.start("").await;
+    pol.import(&[alliance.roster("POL", &[(here.key, here.kem)])]).await;
+    let request = PeerRequest { address: ukr.listen.clone(), node: Some(there.key.hex()) };
+    let added: PeerAnswer = pol.client.post("/v1/peers", None, &request).await.expect("it is added");
+    assert!(added.changed);
+    converged(&[&pol, &ukr]).await;
+    pol.node.stop().await.expect("a clean stop");
+
+    let pol = here.start("").await;
+    until("the link is up again", async || pol.status().await.peers.iter().any(|peer| peer.connected).then_some(()))
+        .await;
+    let query = [("address", ukr.listen.as_str())];
+    let removed: PeerAnswer = pol.client.delete("/v1/peers", &query).await.expect("it is removed");
+    assert!(removed.changed);
+    let again: PeerAnswer = pol.client.delete("/v1/peers", &query).await.expect("it is gone");
+    assert!(!again.changed);
+    let wrong = PeerRequest { address: "/ip4/1.2.3.4/udp/5".to_owned(), node: None };
+    assert!(pol.client.post::<_, PeerAnswer>("/v1/peers", None, &wrong).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_is_let_into_the_lobby_only_and_counted() {
+    let alliance = found(&["POL", "UKR"]);
+    let (there, here) = (Place::new(&alliance, "UKR"), Place::new(&alliance, "POL"));
+    let ukr = there.start("").await;
+    ukr.import(&[alliance.roster("UKR", &[(there.key, there.kem)])]).await;
+    ukr.write(&requirement("tents", 5)).await;
+    // POL's node is in no roster at all.
+    let pol = here.start(&format!("peers = [{:?}]", ukr.listen)).await;
+    until("the stranger was sent away", async || (ukr.status().await.refused_not_in_roster > 0).then_some(())).await;
+    let status = pol.status().await;
+    assert_eq!(status.envelopes, 0, "a stranger is given no envelope");
+    assert_eq!(status.control, ukr.status().await.control, "but control records");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_store_refuses_writes_loses_nothing_and_goes_on_with_more_room() {
+    let (_alliance, place, node) = alone("[store]\nbytes_max = 1048576").await;
+    let long = "x".repeat(900);
+    let mut written = 0;
+    let problem = loop {
+        let request = draft("observation", json!({"text": long, "item": format!("n{written}")}));
+        match node.try_write(&request).await {
+            Ok(_) => written += 1,
+            Err(ClientError::Refused(problem)) => break problem,
+            Err(other) => panic!("{other:?}"),
+        }
+        assert!(written < 5_000, "a mebibyte is full before");
+    };
+    assert!(written > 20, "{written}");
+    assert!(problem.hint.as_deref().is_some_and(|hint| hint.contains("store.bytes_max")), "{problem:?}");
+    let status = node.status().await;
+    assert_eq!((status.store.as_str(), status.statements, status.authoring.allowed), ("full", written, false));
+    let again = node.refused(&requirement("tents", 5)).await;
+    assert!(again.cause.is_some_and(|cause| cause.contains("full")));
+    let listed: Listing = node.client.get("/v1/list", &[("kind", "observation")]).await.expect("it still reads");
+    assert_eq!(u64::try_from(listed.rows.len()).expect("small"), written);
+    node.node.stop().await.expect("a clean stop");
+
+    let node = place.start("[store]\nbytes_max = 16777216").await;
+    node.write(&requirement("tents", 5)).await;
+    let status = node.status().await;
+    assert_eq!((status.store.as_str(), status.statements), ("ok", written + 1));
 }

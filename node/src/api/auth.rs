@@ -11,6 +11,7 @@ use comity_protocol::ids::hex;
 use comity_protocol::keys::sha256;
 
 use super::Refusal;
+use crate::blame::Blame;
 use crate::config::Config;
 
 /// What a caller may do; writing includes reading.
@@ -107,6 +108,16 @@ pub enum TokenError {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl TokenError {
+    /// Whose move it is.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::File { .. } => Blame::Environment,
+            Self::Mode { .. } | Self::Content { .. } => Blame::Operator,
+        }
+    }
 }
 
 impl TcpPolicy {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::blame::Blame;
+
 /// `comity.toml`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +64,16 @@ pub enum ConfigFileError {
         /// What is wrong there.
         message: String,
     },
+}
+
+impl ConfigFileError {
+    /// Whose move it is.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::Read { .. } => Blame::Environment,
+            Self::Parse { .. } => Blame::Operator,
+        }
+    }
 }
 
 /// Largest configuration file read: far above 1,024 peers.

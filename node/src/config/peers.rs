@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{ADDRESSES_MAX, ConfigFileError, PeerAddress, file};
+use crate::blame::Blame;
 
 /// The name of the file within a home.
 pub const PEERS_FILE_NAME: &str = "peers.toml";
@@ -39,6 +40,17 @@ pub enum PeersError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl PeersError {
+    /// Whose move it is.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::File(error) => error.blame(),
+            Self::Address { .. } | Self::Full { .. } => Blame::Operator,
+            Self::Write { .. } => Blame::Environment,
+        }
+    }
 }
 
 /// The peers an operator added, kept on disk.

@@ -66,9 +66,9 @@ impl Driver {
         }
         if tick {
             self.handle(Input::Tick);
-            self.expire_waits();
-            self.retry_storage();
         }
+        self.expire_waits();
+        self.retry_storage();
         let handled = began.elapsed();
         let (saves, effects) = self.drain_effects();
         self.counts.batches.fetch_add(1, Relaxed);
@@ -96,7 +96,7 @@ impl Driver {
         let Some(input) = net::input(event) else { return false };
         match &input {
             Input::LinkUp(up) => {
-                self.links.insert(up.link);
+                self.links.insert(up.link, up.peer);
             }
             Input::LinkDown { link } => {
                 self.links.remove(link);
@@ -210,6 +210,7 @@ impl Driver {
                 self.counts.saves.fetch_add(1, Relaxed);
                 self.store_bytes = saved.store_bytes;
                 self.room.saved();
+                self.recheck_damage()?;
                 Ok(true)
             }
             Err(error @ (SaveError::Fatal(_) | SaveError::Closed)) => {
@@ -242,7 +243,10 @@ impl Driver {
                 self.tell(NetCommand::Answer { link: net::link(link), exchange: exchange.0, frames, last: true }).await;
             }
             Effect::Close { link, reason } => {
-                self.links.remove(&link);
+                let peer = self.links.remove(&link);
+                if let (Some(peer), Some(pause)) = (peer, net::hold_off(reason)) {
+                    self.tell(NetCommand::HoldOff { peer, pause }).await;
+                }
                 self.tell(NetCommand::Close { link: net::link(link), reason: net::close_reason(reason) }).await;
             }
             Effect::Admission(admission) => {

@@ -1,6 +1,7 @@
 //! Between the transport's words and the replica's.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use comity_protocol::effect::{self, CloseReason, ExchangeId, Input, LinkId, LinkUp, Source};
 
@@ -91,6 +92,24 @@ pub(super) const fn close_reason(reason: CloseReason) -> &'static str {
         CloseReason::OtherAlliance => "other_alliance",
         CloseReason::NoCommonVersion => "no_common_version",
         CloseReason::Rate => "rate",
+    }
+}
+
+/// Returns for how long the peer is not to be dialled after a close, if at all.
+pub(super) const fn hold_off(reason: CloseReason) -> Option<Duration> {
+    match reason {
+        CloseReason::Strikes { retry_after_ms } | CloseReason::BackOff { retry_after_ms } => {
+            Some(Duration::from_millis(retry_after_ms))
+        }
+        CloseReason::OwnKey
+        | CloseReason::Retired
+        | CloseReason::LobbyFull
+        | CloseReason::NotInRoster
+        | CloseReason::LobbyBytes
+        | CloseReason::Silent
+        | CloseReason::OtherAlliance
+        | CloseReason::NoCommonVersion
+        | CloseReason::Rate => None,
     }
 }
 

@@ -35,7 +35,6 @@ fn tell(changes: &broadcast::Sender<Change>, change: Change) {
 /// Tells of a link that came up or went down, and of the addresses listened on.
 pub(super) fn link(changes: &broadcast::Sender<Change>, net: &NetEvent, state: &State) {
     match net {
-        NetEvent::Listening { address } => info!(%address, "listening"),
         NetEvent::LinkUp { link, peer, dialer, remote, .. } => {
             info!(link = link.0, peer = %peer.short(), dialer, remote = %remote, "link up");
             let detail = Some(remote.to_string());
@@ -49,7 +48,8 @@ pub(super) fn link(changes: &broadcast::Sender<Change>, net: &NetEvent, state: &
             info!(link = link.0, %reason, "link down");
             tell(changes, Change { detail: Some(reason.to_string()), ..event("link_down") });
         }
-        NetEvent::Push { .. }
+        NetEvent::Listening { .. }
+        | NetEvent::Push { .. }
         | NetEvent::Asked { .. }
         | NetEvent::Reply { .. }
         | NetEvent::ExchangeFailed { .. }

@@ -1,7 +1,8 @@
 //! From what is on disk to a running loop, at the start and after a failed save.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use comity_protocol::charter::Anchor;
 use comity_protocol::effect::{Input, Storage};
@@ -18,9 +19,13 @@ use super::handle::{CALLS_MAX, CHANGES_MAX, Handle};
 use super::room::Room;
 use super::writes::Writes;
 use super::{Counts, Driver, DriverError, Effect, Facts, NetCommand, SaveError, net};
+use crate::blame::Blame;
 use crate::config::{AddedPeers, Config};
 use crate::store::{Identity, Loaded, OpenError, Store};
 use crate::transport::{self, Transport, TransportConfig};
+
+/// How often the store is read to see whether damage of the own chain was repaired.
+const DAMAGE_RECHECK: Duration = Duration::from_secs(2);
 
 /// What a driver starts from.
 #[derive(Debug)]
@@ -59,6 +64,17 @@ pub enum StartError {
     /// The operating system has no entropy to give.
     #[error("the operating system gives no random bytes")]
     Entropy(#[source] getrandom::Error),
+}
+
+impl StartError {
+    /// Whose move it is.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::Store(error) => error.blame(),
+            Self::OtherNode { .. } => Blame::Operator,
+            Self::Network(_) | Self::Entropy(_) => Blame::Environment,
+        }
+    }
 }
 
 /// Makes replicas from what is on disk.
@@ -131,11 +147,12 @@ pub fn start(setup: Setup<'_>) -> Result<(Handle, Driver, Arc<Counts>), StartErr
         store_bytes: 0,
         room: Room::new(),
         own_damage,
+        damage_checked: tokio::time::Instant::now(),
         transport,
         events,
         calls,
         changes,
-        links: BTreeSet::new(),
+        links: BTreeMap::new(),
         writes: Writes::default(),
         dialing: Dialing {
             configured: config.peers.value.clone(),
@@ -152,7 +169,7 @@ pub fn start(setup: Setup<'_>) -> Result<(Handle, Driver, Arc<Counts>), StartErr
 impl Driver {
     /// Builds the replica again from what is durable; its links are closed, since a new replica knows none of their exchanges.
     pub(super) async fn rebuild(&mut self, error: &SaveError) -> Result<(), DriverError> {
-        for link in std::mem::take(&mut self.links) {
+        for link in std::mem::take(&mut self.links).into_keys() {
             self.tell(NetCommand::Close { link: net::link(link), reason: "storage" }).await;
         }
         let loaded = self.store.load().map_err(DriverError::Reload)?;
@@ -167,6 +184,21 @@ impl Driver {
             if let Effect::Admission(admission) = effect {
                 self.tell(NetCommand::SetAdmission(net::admission(admission))).await;
             }
+        }
+        Ok(())
+    }
+
+    /// Looks whether what was damaged of the own chain has come back from peers, now and then after a save.
+    ///
+    /// The store is asked, not the replica: only it knows what it once held.
+    pub(super) fn recheck_damage(&mut self) -> Result<(), DriverError> {
+        if self.own_damage.is_empty() || self.damage_checked.elapsed() < DAMAGE_RECHECK {
+            return Ok(());
+        }
+        self.damage_checked = tokio::time::Instant::now();
+        self.own_damage = own_damage(&self.store.load().map_err(DriverError::Reload)?);
+        if self.own_damage.is_empty() {
+            tracing::info!("this node's own chain is whole again");
         }
         Ok(())
     }

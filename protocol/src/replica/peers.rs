@@ -427,6 +427,8 @@ impl Replica {
                 self.close(id, CloseReason::NotInRoster);
                 return;
             }
+            // A peer that keeps us in its lobby sends no heartbeat there, and ends that stay itself.
+            Admitted::Full if link.in_peers_lobby && now.since(link.heard_at) < LOBBY_MS + LINK_DEAD_MS => {}
             Admitted::Full if now.since(link.heard_at) >= LINK_DEAD_MS => {
                 self.close(id, CloseReason::Silent);
                 return;
