@@ -74,6 +74,17 @@ impl EnvelopeStanding {
             Self::Unlinked => "unlinked",
         }
     }
+
+    /// Returns the standing as a sentence for people.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::Accepted => "it stands in its author's accepted chain",
+            Self::Suspended => "its author's chain forked below it, or its key is in no roster in force",
+            Self::Disavowed => "its nation retired the key at an earlier envelope or on another branch",
+            Self::PostRemoval => "its nation was removed, and its chain counts up to an earlier envelope",
+            Self::Unlinked => "the chain below it is not held, or it breaks the chain's rule of time or quota",
+        }
+    }
 }
 
 /// The upper end of a kept branch.

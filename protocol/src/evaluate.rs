@@ -18,9 +18,11 @@ use crate::witness::Acknowledgements;
 mod author;
 mod controls;
 mod digest;
+mod explain;
 mod receipt;
 
 pub use author::AuthorError;
+pub use explain::Lacking;
 pub use receipt::{ControlReceipt, Receipt};
 
 use controls::Controls;
@@ -249,6 +251,7 @@ impl State {
         if charter != self.charter {
             changes.charter = true;
             self.charter = charter;
+            self.rosters.clear();
             let quota = self.charter.as_ref().map_or(0, |charter| charter.params.chain_quota);
             for (author, chain) in &mut self.chains {
                 chain.set_quota(quota);
@@ -256,18 +259,18 @@ impl State {
             }
         }
         let Some(charter) = &self.charter else { return };
-        let rosters = self.controls.rosters(charter);
-        for (nation, roster) in &rosters {
-            if self.rosters.get(nation) != Some(roster) {
-                changes.rosters.insert(*nation);
-                for chain in self.chains_of(nation) {
-                    touched.authors.insert(chain.author());
-                    touched.witnesses.insert(chain.author());
-                }
-                self.sections.entry(*nation).or_default();
+        for (nation, roster) in self.controls.fresh_rosters(charter, &self.rosters) {
+            if self.rosters.get(&nation) == Some(&roster) {
+                continue;
+            }
+            changes.rosters.insert(nation);
+            self.rosters.insert(nation, roster);
+            self.sections.entry(nation).or_default();
+            for chain in self.chains_of(&nation) {
+                touched.authors.insert(chain.author());
+                touched.witnesses.insert(chain.author());
             }
         }
-        self.rosters = rosters;
         (changes.control_kept, changes.control_dropped) = self.controls.keep(charter, &self.rosters);
     }
 

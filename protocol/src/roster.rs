@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::charter::{Charter, CharterMember};
 use crate::control::{ControlRecord, KeyStatus, Roster, RosterKey, VerifiedControl};
 use crate::ids::{AuthorKey, ControlId, Tip};
+use crate::limits::ROSTER_KEYS_MAX;
 
 /// A nation's evaluated roster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,21 +65,44 @@ impl NationRoster {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rosters {
     held: BTreeMap<(u64, ControlId), Arc<VerifiedControl>>,
-    /// Every key any of them lists, for receipt check R04.
-    listed: BTreeSet<AuthorKey>,
+    /// Every key any of them lists, by the first roster that does.
+    listed: BTreeMap<AuthorKey, (u64, ControlId)>,
+    /// Of more keys than a nation may ever list, those that count (R04).
+    admitted: Option<BTreeSet<AuthorKey>>,
 }
 
 impl Rosters {
     /// Takes in a roster; whether it was new.
     pub(crate) fn insert(&mut self, control: Arc<VerifiedControl>) -> bool {
         let Some(roster) = roster_of(&control) else { return false };
-        self.listed.extend(roster.keys.iter().map(|key| key.node));
-        self.held.insert((roster.version, control.id()), control.clone()).is_none()
+        let place = (roster.version, control.id());
+        let new = self.held.insert(place, control.clone()).is_none();
+        self.list(place, roster);
+        self.bound_listed();
+        new
     }
 
     /// Whether any roster held lists `key`, valid or not (R04).
+    ///
+    /// A nation lists at most 256 keys ever; a root that signs rosters against each other, with more keys in all, opens
+    /// chains for those only that the lowest versions list.
     pub(crate) fn lists(&self, key: &AuthorKey) -> bool {
-        self.listed.contains(key)
+        self.admitted.as_ref().map_or_else(|| self.listed.contains_key(key), |admitted| admitted.contains(key))
+    }
+
+    fn list(&mut self, place: (u64, ControlId), roster: &Roster) {
+        for key in &roster.keys {
+            let first = self.listed.entry(key.node).or_insert(place);
+            *first = place.min(*first);
+        }
+    }
+
+    fn bound_listed(&mut self) {
+        self.admitted = (self.listed.len() > ROSTER_KEYS_MAX).then(|| {
+            let mut keys: Vec<_> = self.listed.iter().map(|(key, place)| (*place, *key)).collect();
+            keys.sort_unstable();
+            keys.into_iter().take(ROSTER_KEYS_MAX).map(|(_, key)| key).collect()
+        });
     }
 
     /// Returns a roster held, by its version and id.
@@ -93,8 +117,15 @@ impl Rosters {
 
     /// Drops every roster that `evaluated` does not keep.
     pub(crate) fn retain_kept(&mut self, evaluated: &NationRoster) {
-        self.held.retain(|slot, _| evaluated.kept.contains(slot));
-        self.listed = self.held.values().filter_map(|control| roster_of(control)).flat_map(keys_of).collect();
+        let kept: BTreeSet<(u64, ControlId)> = evaluated.kept.iter().copied().collect();
+        self.held.retain(|slot, _| kept.contains(slot));
+        self.listed.clear();
+        for (place, control) in self.held.clone() {
+            if let Some(roster) = roster_of(&control) {
+                self.list(place, roster);
+            }
+        }
+        self.bound_listed();
     }
 
     /// Follows the valid steps from the nation's floor (spec 4.5.2).
@@ -156,10 +187,6 @@ fn roster_of(control: &VerifiedControl) -> Option<&Roster> {
         ControlRecord::Roster(roster, _) => Some(roster),
         ControlRecord::Genesis(_) | ControlRecord::Motion(_) | ControlRecord::Vote(..) => None,
     }
-}
-
-fn keys_of(roster: &Roster) -> impl Iterator<Item = AuthorKey> {
-    roster.keys.iter().map(|key| key.node)
 }
 
 fn note_cuts(retired: &mut BTreeMap<AuthorKey, Tip>, control: &VerifiedControl) {

@@ -61,6 +61,17 @@ impl WaitingReason {
             Self::DepVoid => "dep_void",
         }
     }
+
+    /// Returns the reason as a sentence for people.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::BodyMissing => "its body has not arrived",
+            Self::EarlierBodyMissing => "the body of an earlier envelope of its author has not arrived",
+            Self::DepMissing => "it builds on a change that stands in no accepted envelope held",
+            Self::DepWaiting => "it builds on a change that waits itself",
+            Self::DepVoid => "it builds on a change that is void",
+        }
+    }
 }
 
 impl Verdict {
@@ -332,6 +343,12 @@ impl Section {
             Mark::UnknownKind => &mut self.counts.unknown_kind,
         }
     }
+}
+
+/// Returns the hash of the change that an envelope carries for the public document, if its bytes are those of one.
+pub(crate) fn carried_change(author: &AuthorKey, held: &Held) -> Option<ChangeHash> {
+    let change = clear_change(held.kind(), held.body()?)?;
+    Some(prescan(author, &change).ok()?.hash)
 }
 
 /// Returns the change of a clear compartment-0 body.

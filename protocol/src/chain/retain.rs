@@ -17,12 +17,12 @@ impl Chain {
     pub fn keeps(&self, held: &Held) -> bool {
         self.fork.is_none()
             || self.standing(held) == EnvelopeStanding::Accepted
-            || self.by_id.get(&held.id).is_some_and(|node| self.kept_of_fork().contains(node))
+            || self.by_id.get(&held.id).is_some_and(|node| self.on_trunk(*node) || self.kept_off_trunk().contains(node))
     }
 
     /// Headers held that are not kept; above a bound the caller forgets them.
     pub fn unkept(&self) -> usize {
-        if self.fork.is_none() { 0 } else { self.headers.len() - self.kept_of_fork().len() }
+        if self.fork.is_none() { 0 } else { self.headers.len() - self.trunk.len() - self.kept_off_trunk().len() }
     }
 
     /// Returns kept headers whose bodies are not held, lowest first, at most `limit`.
@@ -45,13 +45,13 @@ impl Chain {
         if self.fork.is_none() {
             return Vec::new();
         }
-        let kept = self.kept_of_fork();
+        let kept = self.kept_off_trunk();
         let mut rebuilt = Self::new(self.alliance, self.author);
         rebuilt.set_quota(self.quota);
         let mut forgotten = Vec::new();
         for &(_, node) in &self.by_seq {
             let held = self.node(node);
-            if kept.contains(&node) {
+            if self.on_trunk(node) || kept.contains(&node) {
                 rebuilt.adopt(held, self.header(held));
             } else {
                 forgotten.push(held.id);
@@ -69,14 +69,21 @@ impl Chain {
         }
     }
 
-    /// The nodes kept of a forked chain: 4.12 (a), (c), (e). The pair at the fork is in them, since at most one of it is on
-    /// the accepted path and two others follow. (b) and (d) come with witnessed finality.
-    fn kept_of_fork(&self) -> BTreeSet<u32> {
-        let Some(fork) = self.fork else { return (0..).take(self.headers.len()).collect() };
-        let mut kept: BTreeSet<u32> = self.trunk.iter().chain(&self.beyond).copied().collect();
+    fn on_trunk(&self, node: u32) -> bool {
+        self.trunk_node(self.node(node).seq) == Some(node)
+    }
+
+    /// The nodes kept beside the trunk, which is always kept: everything of a chain without a fork; of a forked one 4.12
+    /// (c) and (e). The pair (a) at the fork is in them, since at most one of it is on the accepted path and two others
+    /// follow. (b) and (d) come with witnessed finality.
+    fn kept_off_trunk(&self) -> BTreeSet<u32> {
+        let Some(fork) = self.fork else {
+            return self.waiting.values().flatten().chain(&self.refused).copied().collect();
+        };
+        let mut kept: BTreeSet<u32> = self.beyond.iter().copied().collect();
         if let AuthorStatus::Retired { cut } | AuthorStatus::Removed { cut } = self.status {
             let mut next = self.by_id.get(&cut.id).copied();
-            while let Some(node) = next.filter(|&node| kept.insert(node)) {
+            while let Some(node) = next.filter(|&node| !self.on_trunk(node) && kept.insert(node)) {
                 next = self.parent(node);
             }
         }
@@ -116,7 +123,8 @@ impl Chain {
         if self.fork.is_none() && self.trunk.len() == self.headers.len() {
             return top.into_iter().collect();
         }
-        let kept = self.kept_of_fork();
+        let mut kept = self.kept_off_trunk();
+        kept.extend(self.trunk.last());
         // What is held above a gap, or breaks a rule of the chain, does not hide how far the chain itself reaches.
         let hides = |child: &&Held| child.linked || self.get(&child.prev).is_none_or(|parent| !parent.linked);
         let inner: BTreeSet<EnvelopeId> =

@@ -1,6 +1,6 @@
 //! The control records held, and which of them are kept (spec 4.11).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::charter::Charter;
@@ -16,6 +16,8 @@ pub(super) struct Controls {
     rosters: BTreeMap<NationId, Rosters>,
     votes: BTreeMap<ControlId, Arc<VerifiedControl>>,
     motions: BTreeMap<ControlId, Arc<VerifiedControl>>,
+    /// Nations of which rosters came since they were evaluated.
+    fresh: BTreeSet<NationId>,
     kept: BTreeMap<ControlId, Arc<VerifiedControl>>,
 }
 
@@ -30,6 +32,7 @@ impl Controls {
             rosters: BTreeMap::new(),
             votes: BTreeMap::new(),
             motions: BTreeMap::new(),
+            fresh: BTreeSet::new(),
             kept: BTreeMap::new(),
         }
     }
@@ -52,7 +55,11 @@ impl Controls {
             ControlRecord::Vote(vote, _) if ours(&vote.alliance) => self.votes.insert(id, Arc::new(control)).is_none(),
             ControlRecord::Roster(roster, _) if ours(&roster.alliance) => {
                 let nation = roster.nation;
-                self.rosters.entry(nation).or_default().insert(Arc::new(control))
+                let new = self.rosters.entry(nation).or_default().insert(Arc::new(control));
+                if new {
+                    self.fresh.insert(nation);
+                }
+                new
             }
             ControlRecord::Motion(_) | ControlRecord::Vote(..) | ControlRecord::Roster(..) => false,
         }
@@ -66,11 +73,17 @@ impl Controls {
         }
     }
 
-    /// Stratum 2: the roster of every nation of the charter.
-    pub(super) fn rosters(&self, charter: &Charter) -> BTreeMap<NationId, NationRoster> {
+    /// Stratum 2: the rosters of the nations of the charter that `evaluated` does not have, and of those with new records.
+    pub(super) fn fresh_rosters(
+        &mut self,
+        charter: &Charter,
+        evaluated: &BTreeMap<NationId, NationRoster>,
+    ) -> Vec<(NationId, NationRoster)> {
         let none = Rosters::default();
+        let fresh = std::mem::take(&mut self.fresh);
         charter
             .nations()
+            .filter(|member| fresh.contains(&member.id) || !evaluated.contains_key(&member.id))
             .map(|member| (member.id, self.rosters.get(&member.id).unwrap_or(&none).evaluate(charter, member)))
             .collect()
     }

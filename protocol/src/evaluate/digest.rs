@@ -18,6 +18,10 @@ pub(super) struct Digests {
     state: OnceLock<Digest>,
 }
 
+/// A list of the canonical encoding holds at most this many items. Nothing that nodes exchange comes near it but what one
+/// hostile nation says; a digest then covers the first of them, and nobody falls over it.
+const LIST_MAX: usize = 65_535;
+
 const FLAG_FORK: u8 = 1;
 const FLAG_MISSING: u8 = 2;
 
@@ -28,7 +32,7 @@ impl State {
             let tips: Vec<(AuthorId, Tip)> =
                 self.chains().map(|chain| (chain.author(), chain.tip())).filter(|(_, tip)| *tip != Tip::NONE).collect();
             let mut out = Writer::new();
-            out.list(tips.iter(), |out, (author, tip)| {
+            out.list(tips.iter().take(LIST_MAX), |out, (author, tip)| {
                 encode_author(out, author);
                 encode_tip(out, tip);
             });
@@ -41,7 +45,7 @@ impl State {
         *self.digests.held.get_or_init(|| {
             let chains: Vec<&Chain> = self.chains().collect();
             let mut out = Writer::new();
-            out.list(chains.iter(), |out, chain| {
+            out.list(chains.iter().take(LIST_MAX), |out, chain| {
                 encode_author(out, &chain.author());
                 out.list(chain.heads().iter(), |out, head| {
                     encode_tip(out, &head.tip);
@@ -64,8 +68,7 @@ impl State {
     /// Digest of what the evaluation found: charter, rosters, chains and documents.
     ///
     /// A roster's flags are one byte, 1 for a fork and 2 for a missing floor, with the fork's version behind it; an author's
-    /// status is one byte, 1 Active, 2 Retired, 3 removed, 4 unlisted; the heads of a document are counted in four bytes,
-    /// since no bound of the protocol keeps them below 65,536.
+    /// status is one byte, 1 Active, 2 Retired, 3 removed, 4 unlisted.
     pub fn state(&self) -> Digest {
         *self.digests.state.get_or_init(|| {
             let mut out = Writer::new();
@@ -77,7 +80,7 @@ impl State {
                 out.id(nation).u64(version).id(&id).u8(fork | missing).u64(roster.fork.unwrap_or(0));
             });
             let chains: Vec<&Chain> = self.chains().collect();
-            out.list(chains.iter(), |out, chain| {
+            out.list(chains.iter().take(LIST_MAX), |out, chain| {
                 encode_author(out, &chain.author());
                 out.u8(match chain.status() {
                     AuthorStatus::Active => 1,
@@ -89,9 +92,7 @@ impl State {
                 encode_fork(out, chain);
             });
             out.list(self.sections.iter(), |out, (nation, section)| {
-                let heads = section.heads();
-                out.id(nation).u32(u32::try_from(heads.len()).expect("fewer heads than changes"));
-                heads.for_each(|head| {
+                out.id(nation).list(section.heads().take(LIST_MAX), |out, head| {
                     out.id(head);
                 });
                 let counts = section.counts();

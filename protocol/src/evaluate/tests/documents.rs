@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{admit_all, standing, verdict};
 use crate::body::{Body, ChangeBody, KIND_CHANGE, KIND_KEY_GRANT, KIND_WITNESS};
 use crate::chain::EnvelopeStanding;
-use crate::evaluate::{AuthorError, Element, State, evaluate};
+use crate::evaluate::{AuthorError, Element, Placed, State, evaluate};
 use crate::guard::{Draft, VoidReason, compose};
 use crate::ids::{ChangeHash, Digest, Timestamp};
 use crate::section::{Verdict, WaitingReason};
@@ -162,8 +162,11 @@ fn a_siblings_change_on_a_disavowed_one_waits_and_nothing_else_is_affected() {
     assert_eq!(standing(&story.state, &cut_off), EnvelopeStanding::Disavowed);
     assert_eq!(story.verdict(&dependent), Verdict::Waiting(WaitingReason::DepMissing));
     let author = story.alliance.nations[0].nodes[1].author;
-    let held = story.state.envelope(&dependent.id()).expect("held").held.clone();
-    assert_eq!(story.state.section(&author.nation).lacking(&author.key, &held).len(), 1);
+    let view = story.state.envelope(&dependent.id()).expect("held");
+    let lacking = story.state.lacking(&view);
+    let carriers: Vec<_> = lacking.iter().filter_map(|lacking| lacking.carrier).collect();
+    let place = Placed { author: story.alliance.nations[0].nodes[0].author, tip: cut_off.header.tip() };
+    assert_eq!(carriers, [(place, EnvelopeStanding::Disavowed)]);
     assert_eq!(story.state.section(&story.alliance.nations[1].id).table(), &other_nation);
 
     // The sibling re-states under its next generation, on what stands.

@@ -229,3 +229,27 @@ fn of_one_nations_votes_in_a_step_two_are_kept() {
     assert_eq!(motions, [ControlId::new([1; 32]), ControlId::new([2; 32])]);
     assert_eq!(state.charter().map(|charter| charter.height), Some(0), "no motion is adopted yet");
 }
+
+#[test]
+fn a_root_that_signs_against_itself_opens_chains_for_256_keys_at_most() {
+    let mut alliance = TestAlliance::new(1, &[("UKR", 1)]);
+    let first = alliance.nations[0].rosters[0].clone();
+    let mut many = |from: u64| -> Vec<crate::control::RosterKey> {
+        let keys = (from..from + 200).map(|seed| {
+            let mut key = alliance.add_node(0, seed).roster_key(false);
+            key.status = KeyStatus::Retired { cut: Tip::NONE };
+            key
+        });
+        keys.collect()
+    };
+    let (ones, others) = (many(1_000), many(2_000));
+    let listed: Vec<_> = ones.iter().chain(&others).map(|key| key.node).collect();
+    let second = alliance.roster_after(0, Some(&first), |roster| roster.keys.extend(ones));
+    let rival = alliance.roster_after(0, Some(&first), |roster| roster.keys.extend(others));
+    let state = with_rosters(&alliance, &[&first, &second, &rival]);
+    let nation = alliance.nations[0].id;
+    let lists = |key: &crate::ids::AuthorKey| state.controls.lists(&crate::ids::AuthorId { nation, key: *key });
+    assert!(lists(&alliance.nations[0].nodes[0].author.key), "the first roster's key counts first");
+    assert_eq!(listed.iter().filter(|key| lists(key)).count(), 255);
+    assert!(listed[..200].iter().all(lists) || listed[200..].iter().all(lists), "one of the two counts in full");
+}
