@@ -127,6 +127,9 @@ pub fn visible(text: &str) -> String {
 
 /// Whether a character steers a terminal or the direction of text instead of being seen (the ranges of spec 4.2).
 pub(crate) fn hidden(c: char) -> bool {
+    if matches!(c, ' '..='~') {
+        return false;
+    }
     matches!(u32::from(c),
         0x0000..=0x001f | 0x007f..=0x009f | 0x061c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x2064
         | 0x2066..=0x206f | 0xfeff | 0xfff9..=0xfffb)

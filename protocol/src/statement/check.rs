@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Kind;
-use super::reference::Ref;
+use super::reference::RefParts;
 use super::schema::{FieldSpec, FieldType, LINES_MAX, Need, Pin};
 use crate::limits::{QUANTITY_MAX, TIME_MS_MAX};
 use crate::time::Day;
@@ -217,7 +217,7 @@ impl Checker {
 
     fn reference(&mut self, value: &Value, kinds: &'static [Kind], pin: Pin) {
         let Value::Bytes(bytes) = value else { return self.wrong_type(value, "a reference") };
-        let Ok(reference) = Ref::decode(bytes) else { return self.report(Problem::Reference) };
+        let Ok(reference) = RefParts::decode(bytes) else { return self.report(Problem::Reference) };
         if !kinds.is_empty() && !kinds.iter().any(|kind| kind.name() == reference.kind) {
             self.report(Problem::ReferenceKind);
         }

@@ -20,18 +20,21 @@ pub struct Current<'a> {
 
 /// Returns the version of a record that counts; `None` for a record without versions.
 pub fn current(kind: Kind, record: &Record) -> Option<Current<'_>> {
-    let surviving: Vec<(OpId, &Version)> = record.surviving().map(|(op, version)| (*op, version)).collect();
-    let read = |(op, version): &(OpId, &'_ Version)| (*op, coverage(kind, &Statement::read(kind, &version.fields)));
-    let op = match surviving.as_slice() {
-        [] => return None,
-        [(op, _)] => *op,
-        several => {
-            let lowest = several.iter().min_by_key(|entry| (read(entry).1, entry.1.source.envelope));
-            lowest.expect("more than one").0
-        }
-    };
+    let op = current_op(kind, record)?;
+    let surviving = record.surviving().map(|(op, version)| (*op, version)).collect();
     let version = record.versions.get(&op)?;
     Some(Current { op, version, statement: Statement::read(kind, &version.fields), surviving })
+}
+
+/// Returns the operation of the version of a record that counts, without reading more than it must.
+pub fn current_op(kind: Kind, record: &Record) -> Option<OpId> {
+    let mut surviving = record.surviving();
+    let (first, _) = surviving.next()?;
+    if surviving.next().is_none() {
+        return Some(*first);
+    }
+    let rank = |version: &Version| (coverage(kind, &Statement::read(kind, &version.fields)), version.source.envelope);
+    record.surviving().min_by_key(|(_, version)| rank(version)).map(|(op, _)| *op)
 }
 
 /// How much cover a version gives, by class and then by amount; lower covers less. Only versions of one record are

@@ -51,17 +51,41 @@ impl Ref {
     /// # Errors
     /// [`DecodeError`] for any other bytes, or if kind or id could not name a record.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let parts = RefParts::decode(bytes)?;
+        Ok(Self {
+            nation: parts.nation,
+            compartment: parts.compartment,
+            kind: parts.kind.to_owned(),
+            id: parts.id.to_owned(),
+            version: parts.version,
+        })
+    }
+}
+
+/// A reference as it lies in its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RefParts<'a> {
+    pub(super) nation: NationId,
+    pub(super) compartment: u32,
+    pub(super) kind: &'a str,
+    pub(super) id: &'a str,
+    pub(super) version: Option<EnvelopeId>,
+}
+
+impl<'a> RefParts<'a> {
+    /// Reads the canonical encoding; see [`Ref::decode`].
+    pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let nation = reader.id()?;
         let compartment = reader.u32()?;
-        let kind = reader.str("kind", 64)?.to_owned();
-        let id = reader.str("id", 10)?.to_owned();
+        let kind = reader.str("kind", 64)?;
+        let id = reader.str("id", 10)?;
         let version = reader.opt("version", Reader::id)?;
         reader.finish()?;
-        if !record_kind_permitted(&kind) {
+        if !record_kind_permitted(kind) {
             return Err(DecodeError::Text("kind"));
         }
-        if !record_id_permitted(&id) {
+        if !record_id_permitted(id) {
             return Err(DecodeError::Text("id"));
         }
         Ok(Self { nation, compartment, kind, id, version })

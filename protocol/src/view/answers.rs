@@ -244,6 +244,10 @@ impl<'a> Answers<'_, 'a> {
 }
 
 fn outcome(accept: &Item<'_, Accept<'_>>, pledge: &Item<'_, Pledge<'_>>, pinned: &Version) -> AcceptOutcome {
+    let latest = pinned.source.envelope == pledge.version.source.envelope;
+    if latest && pledge.live() {
+        return AcceptOutcome::Stands;
+    }
     let taken = Statement::read(Kind::Pledge, &pinned.fields).ok();
     let names_pledge = |seen: &&Ref| {
         seen.nation == pledge.name.nation && seen.id == pledge.name.id && seen.kind == Kind::Pledge.name()

@@ -6,10 +6,12 @@ use std::fmt::Write;
 use super::View;
 use crate::ids::{EnvelopeId, NationId, Timestamp};
 use crate::statement::Kind;
+use crate::statement::check::check;
 use crate::statement::convert::shown_fields;
-use crate::statement::current::current;
+use crate::statement::current::current_op;
 use crate::statement::draft::DraftValue;
 use crate::statement::ledger::Ledger;
+use crate::statement::typed::Invalid;
 use crate::table::{Record, Version};
 use crate::value::OpId;
 
@@ -142,7 +144,7 @@ fn lines<'l>(ledger: &'l Ledger<'_>, facts: &'l Facts<'l>) -> impl Iterator<Item
         table.records().flat_map(move |((kind, id), record)| {
             let kind_known = Kind::from_name(kind);
             let counting = kind_known
-                .and_then(|kind| Some(current(kind, record)?.op))
+                .and_then(|kind| current_op(kind, record))
                 .or_else(|| record.surviving().next_back().map(|(op, _)| *op));
             let fact = kind_known.and_then(|kind| facts.get(&(nation.id, kind, id.as_str())));
             let place = Place { nation: nation.id, code: &nation.code, kind, id, fact: fact.copied() };
@@ -169,7 +171,7 @@ fn line(
     counting: Option<OpId>,
 ) -> Line {
     let known = Kind::from_name(place.kind);
-    let invalid = known.and_then(|kind| crate::statement::typed::Statement::read(kind, &version.fields).err());
+    let violations = known.map(|kind| check(kind, &version.fields)).filter(|violations| !violations.is_empty());
     let replaces = version.replaces.iter();
     let fact = place.fact.filter(|_| Some(*op) == counting);
     Line {
@@ -190,7 +192,7 @@ fn line(
         } else {
             "conflicting"
         },
-        invalid: invalid.map(|invalid| invalid.to_string()),
+        invalid: violations.map(|violations| Invalid { violations }.to_string()),
         standing: fact.map(|(standing, _)| standing),
         derived: fact.and_then(|(_, derived)| derived),
         fields: shown_fields(ledger, known, &version.fields),
@@ -233,6 +235,12 @@ pub fn write_json(text: &mut String, value: &DraftValue) {
 /// Appends a JSON string; control, invisible and directional characters are escaped so that no reader obeys them.
 fn write_text(text: &mut String, inner: &str) {
     text.push('"');
+    let plain = |c: char| !matches!(c, '"' | '\\') && !crate::statement::hidden(c);
+    if inner.chars().all(plain) {
+        text.push_str(inner);
+        text.push('"');
+        return;
+    }
     for c in inner.chars() {
         match c {
             '"' => text.push_str("\\\""),

@@ -206,6 +206,7 @@ fn one_statement_must_fit_one_change() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the page of the manual is a file, and the test may rewrite it")]
 fn the_manual_page_names_every_kind_field_and_unit() {
     let page = docs::markdown();
     for kind in Kind::ALL {

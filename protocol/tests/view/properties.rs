@@ -56,8 +56,8 @@ fn take(paper: &mut Paper, said: &mut Said, step: &Step) -> Option<()> {
         1 | 2 => (
             donor,
             json!({"kind":"pledge","fields":{"requirement":pick(&said.requirements, step.which)?,"quantity":step.quantity,
-            "conditions": if step.quantity % 5 == 0 { json!(["consent"]) } else { json!([]) },
-            "ext_refs": if step.quantity % 4 == 0 { json!(["X"]) } else { json!([]) }}}),
+            "conditions": if step.quantity.is_multiple_of(5) { json!(["consent"]) } else { json!([]) },
+            "ext_refs": if step.quantity.is_multiple_of(4) { json!(["X"]) } else { json!([]) }}}),
         ),
         3 | 4 => (
             "UKR",
@@ -68,7 +68,7 @@ fn take(paper: &mut Paper, said: &mut Said, step: &Step) -> Option<()> {
             let pledge = pick(&said.pledges, step.which)?;
             (
                 writer(&pledge),
-                json!({"kind":"pledge","record":pledge,"status": if step.quantity % 2 == 0 { json!("withdrawn") } else { json!(null) },"fields":{"quantity":step.quantity}}),
+                json!({"kind":"pledge","record":pledge,"status": if step.quantity.is_multiple_of(2) { json!("withdrawn") } else { json!(null) },"fields":{"quantity":step.quantity}}),
             )
         }
         7 => (
@@ -98,8 +98,8 @@ fn take(paper: &mut Paper, said: &mut Said, step: &Step) -> Option<()> {
         _ => (
             "UKR",
             json!({"kind":"receipt","fields":{"shipment":pick(&said.shipments, step.which)?,"line":0,"counted":step.quantity,
-            "damaged":{"torn":step.quantity / 7},"final":step.quantity % 3 == 0,
-            "parcels": if step.quantity % 2 == 0 { json!(["a", format!("b{}", step.quantity % 3)]) } else { json!([]) }}}),
+            "damaged":{"torn":step.quantity / 7},"final":step.quantity.is_multiple_of(3),
+            "parcels": if step.quantity.is_multiple_of(2) { json!(["a", format!("b{}", step.quantity % 3)]) } else { json!([]) }}}),
         ),
     };
     let revision = draft.get("record").is_some();
