@@ -12,6 +12,7 @@ use crate::home::InitArgs;
 use crate::import::ImportCommand;
 use crate::output::Color;
 use crate::query::Query;
+use crate::run::RunArgs;
 
 /// The aid-coordination record without a coordinator.
 #[derive(Parser, Debug)]
@@ -59,6 +60,18 @@ pub enum Command {
     Import(ImportCommand),
     /// Measure what the product costs, against baselines of the same run.
     Bench(BenchArgs),
+    /// Print the shell's completions.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages and the command reference into a folder.
+    #[command(hide = true)]
+    Reference {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A command that only reads.
     #[command(flatten)]
     Query(Query),
@@ -85,6 +98,8 @@ pub enum PeersCommand {
 /// The node itself.
 #[derive(Subcommand, Debug)]
 pub enum NodeCommand {
+    /// Run the node until SIGTERM or Ctrl-C.
+    Run(RunArgs),
     /// Check that the store still says what was written into it; also beside a running node.
     Check {
         /// Hash every record again and check every signature.

@@ -170,7 +170,8 @@ fn exit(blame: Blame) -> Exit {
     }
 }
 
-fn failure(error: &dyn std::error::Error, hint: Option<String>, blame: Blame) -> Failure {
+/// Returns an error of the node with its cause, hint and exit code.
+pub fn failure(error: &dyn std::error::Error, hint: Option<String>, blame: Blame) -> Failure {
     let cause = error.source().map(ToString::to_string);
     Failure { error: error.to_string(), cause, hint, exit: exit(blame) }
 }

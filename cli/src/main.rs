@@ -12,6 +12,8 @@ mod import;
 mod output;
 mod peers;
 mod query;
+mod reference;
+mod run;
 mod table;
 
 use std::process::ExitCode;
@@ -58,12 +60,18 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
         Command::Roster(RosterCommand::Import { files }) => home::import_rosters(&home?, files, output),
         Command::Roster(command) => found::roster::run(command, output),
         Command::Init(args) => home::init(&home?, args, output),
+        Command::Node(NodeCommand::Run(args)) => run::run(&home?, args, output),
         Command::Node(NodeCommand::Check { deep }) => {
             check::run(&home?, if *deep { Depth::Deep } else { Depth::Quick }, output)
         }
         Command::Peers { command } => peers::run(command.as_ref(), &Api::of(&home?)?, output),
         Command::Bench(args) => bench::run(args, output),
         Command::Import(command) => import::run(command, &Api::of(&home?)?, output),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut command(), "comity", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Reference { folder } => reference::write(folder, command()),
         Command::Query(query) => query::run(query, &Api::of(&home?)?, output),
     }
 }
