@@ -246,3 +246,6 @@ impl Replica {
 
 /// What became of one control record, or why it counts for nothing.
 type TakenControl = Result<ImportOutcome, ImportRefused>;
+
+#[cfg(test)]
+mod tests;

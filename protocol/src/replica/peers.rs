@@ -132,6 +132,11 @@ impl Link {
         }
     }
 
+    /// When silence has lasted too long. A peer that keeps us in its lobby sends no heartbeats, and ends that stay itself.
+    fn dead_at(&self) -> Timestamp {
+        self.heard_at.plus_ms(if self.in_peers_lobby { LOBBY_MS + LINK_DEAD_MS } else { LINK_DEAD_MS })
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.admitted == Admitted::Full
     }
@@ -427,9 +432,7 @@ impl Replica {
                 self.close(id, CloseReason::NotInRoster);
                 return;
             }
-            // A peer that keeps us in its lobby sends no heartbeat there, and ends that stay itself.
-            Admitted::Full if link.in_peers_lobby && now.since(link.heard_at) < LOBBY_MS + LINK_DEAD_MS => {}
-            Admitted::Full if now.since(link.heard_at) >= LINK_DEAD_MS => {
+            Admitted::Full if link.dead_at() <= now => {
                 self.close(id, CloseReason::Silent);
                 return;
             }
@@ -448,7 +451,9 @@ impl Replica {
         if link.hello_due <= now {
             let jitter = self.jitter_below(HELLO_MS / 2);
             if let Some(link) = self.links.get_mut(&id) {
-                link.hello_due = now.plus_ms(HELLO_MS * 3 / 4 + jitter);
+                // In the lobby a Hello is also the only sign of life: the peer may take the link for a full one.
+                let pause = if link.is_full() { HELLO_MS * 3 / 4 + jitter } else { HEARTBEAT_MS };
+                link.hello_due = now.plus_ms(pause);
             }
             self.ask_hello(id);
         }
@@ -464,7 +469,7 @@ impl Replica {
             let admitted = match link.admitted {
                 Admitted::Lobby { until, .. } => [Some(until), None, None, None],
                 Admitted::Full => [
-                    Some(link.heard_at.plus_ms(LINK_DEAD_MS)),
+                    Some(link.dead_at()),
                     Some(link.heartbeat_due),
                     link.differs_since.map(|since| since.plus_ms(HELD_DIFFERS_MS)),
                     link.outbox.relay_due(),

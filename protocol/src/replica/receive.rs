@@ -1,6 +1,6 @@
 //! Receiving: every record of a stranger passes the receipt checks R01–R08 here, in their order (spec 4.4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::peers::Fault;
@@ -8,8 +8,8 @@ use super::{Replica, Rule, TakenControl};
 use crate::control::ControlRecord;
 use crate::effect::{Alarm, Effect, HaltReason, ImportOutcome, ImportRefused, LinkId, SaveOp, Storage};
 use crate::envelope::{AttestedHeader, Header, HeaderDecodeError, SignedHeader};
-use crate::evaluate::{ControlReceipt, Element, Receipt};
-use crate::ids::{AuthorId, Tip};
+use crate::evaluate::{Changes, ControlReceipt, Element, Receipt};
+use crate::ids::{AuthorId, EnvelopeId, Tip};
 use crate::limits::{CONTROL_UNKEPT_MAX, FRONTIER_SPACING_MS, HEADERS_UNKEPT_MAX, RELAY_RUN_ITEMS_MAX};
 use crate::message::run::{Run, RunError, VerifiedItem};
 use crate::message::{Frame, PushedEnvelope};
@@ -21,8 +21,11 @@ struct Batch {
     ops: Vec<SaveOp>,
     /// The last header taken of each author, so that the next one of the frame links to it.
     last: BTreeMap<AuthorId, Above>,
-    fresh: Vec<(AuthorId, Tip, usize)>,
+    fresh: Vec<Fresh>,
 }
+
+/// An envelope to be passed on: its author, its place, and the length of its body.
+type Fresh = (AuthorId, Tip, usize);
 
 /// What the next header of a chain is checked against.
 #[derive(Clone, Copy)]
@@ -59,15 +62,20 @@ impl Replica {
             }
             self.take_pushed(id, &envelope, &mut batch);
         }
-        if batch.elements.is_empty() {
+        self.take_batch(id, &mut batch);
+    }
+
+    /// Takes in what a push frame brought so far, and passes on what was accepted.
+    fn take_batch(&mut self, id: LinkId, batch: &mut Batch) {
+        let Batch { elements, ops, fresh, .. } = std::mem::take(batch);
+        if elements.is_empty() {
             return;
         }
-        let changes = self.admit(batch.elements, batch.ops);
+        let changes = self.admit(elements, ops);
         self.prompt_heartbeat(id);
-        let accepted: std::collections::BTreeSet<_> = changes.accepted.iter().map(|placed| placed.tip.id).collect();
-        batch.fresh.retain(|(_, tip, _)| accepted.contains(&tip.id));
-        self.counters.pushed_taken += batch.fresh.len() as u64;
-        self.pass_on(id, &batch.fresh);
+        let fresh = accepted_of(fresh, &changes);
+        self.counters.pushed_taken += changes.headers.len() as u64;
+        self.pass_on(id, &fresh);
         self.forget_unkept(&changes.forked.iter().map(|(author, _)| *author).collect::<Vec<_>>());
     }
 
@@ -283,9 +291,7 @@ impl Replica {
         if new && let Some(fetch) = self.fetching.get_mut(&author) {
             fetch.progress = true;
         }
-        let accepted: std::collections::BTreeSet<_> = changes.accepted.iter().map(|placed| placed.tip.id).collect();
-        batch.fresh.retain(|(_, tip, _)| accepted.contains(&tip.id));
-        self.pass_on(id, &batch.fresh);
+        self.pass_on(id, &accepted_of(batch.fresh, &changes));
         self.forget_unkept(&[author]);
     }
 
@@ -380,4 +386,11 @@ impl Batch {
             self.elements.push(Element::Body { id, bytes });
         }
     }
+}
+
+/// Returns those of `fresh` that were accepted.
+fn accepted_of(mut fresh: Vec<Fresh>, changes: &Changes) -> Vec<Fresh> {
+    let accepted: BTreeSet<EnvelopeId> = changes.accepted.iter().map(|placed| placed.tip.id).collect();
+    fresh.retain(|(_, tip, _)| accepted.contains(&tip.id));
+    fresh
 }

@@ -1,0 +1,8 @@
+//! The replica, by stories: several of them over a network that delays, loses, repeats and reorders, with crashes.
+
+mod lone;
+mod receipt;
+mod stories;
+mod sync;
+mod world;
+mod write;

@@ -1,0 +1,146 @@
+//! Catching up, and forks.
+
+use super::world::World;
+use crate::effect::Alarm;
+use crate::evaluate::Element;
+use crate::testing::{TestAlliance, TestEnvelope, TestNode};
+
+/// `count` envelopes of a node, their bodies short and without meaning.
+pub(super) fn chain(node: &mut TestNode, count: usize, text: &str) -> Vec<TestEnvelope> {
+    (0..count).map(|i| node.envelope(900, format!("{text} {i}").into_bytes())).collect()
+}
+
+fn elements(envelopes: &[TestEnvelope]) -> Vec<Element> {
+    envelopes.iter().flat_map(TestEnvelope::elements).collect()
+}
+
+fn pair(seed: u64, first: &[TestEnvelope], second: &[TestEnvelope], alliance: TestAlliance) -> World {
+    let mut world = World::new(seed, alliance);
+    for (nation, envelopes) in [(0, first), (1, second)] {
+        let mut all = world.alliance.elements();
+        all.extend(elements(envelopes));
+        world.add(nation, 0, all);
+    }
+    world.connect(0, 1);
+    world
+}
+
+#[test]
+fn a_late_joiner_catches_up_with_five_thousand_envelopes_in_few_pieces() {
+    let mut alliance = TestAlliance::new(20, &[("UKR", 1), ("POL", 1), ("DEU", 1)]);
+    let envelopes = chain(alliance.node(2, 0), 5_000, "written while you were away");
+    let mut world = pair(20, &envelopes, &[], alliance);
+    world.run_until(5_000, "catch-up", World::converged);
+    let counters = world.nodes[1].replica.counters();
+    assert_eq!(counters.run_items_taken, 5_000);
+    assert!(counters.ranges_asked <= 3, "{} ranges", counters.ranges_asked);
+    world.check_honest();
+    // What came as runs is served as runs: the signature points are kept.
+    let elements = world.alliance.elements();
+    let third = world.add(2, 0, elements);
+    world.connect(1, third);
+    world.run_until(5_000, "catch-up at second hand", World::converged);
+    world.check_honest();
+}
+
+#[test]
+fn one_range_is_fetched_from_one_peer_only() {
+    let mut alliance = TestAlliance::new(21, &[("UKR", 1), ("POL", 1), ("DEU", 1), ("FRA", 1)]);
+    let envelopes = chain(alliance.node(3, 0), 1_000, "held by three");
+    let mut world = World::new(21, alliance);
+    for nation in 0..4 {
+        let mut all = world.alliance.elements();
+        if nation > 0 {
+            all.extend(elements(&envelopes));
+        }
+        world.add(nation, 0, all);
+    }
+    for peer in 1..4 {
+        world.connect(0, peer);
+    }
+    world.run_until(5_000, "catch-up", World::converged);
+    assert_eq!(world.nodes[0].replica.counters().run_items_taken, 1_000);
+    assert_eq!(world.nodes[0].replica.counters().ranges_asked, 1);
+    world.check_honest();
+}
+
+#[test]
+fn catch_up_goes_on_with_another_peer_when_one_is_lost() {
+    let mut alliance = TestAlliance::new(22, &[("UKR", 1), ("POL", 1), ("DEU", 1)]);
+    let node = alliance.node(2, 0);
+    let envelopes: Vec<TestEnvelope> = (0..400).map(|_| node.envelope(900, vec![7; 60_000])).collect();
+    let mut world = pair(22, &envelopes, &[], alliance);
+    let mut all = world.alliance.elements();
+    all.extend(elements(&envelopes));
+    let third = world.add(2, 0, all);
+    world.run_until(5_000, "a first piece", |world| world.nodes[1].replica.counters().runs_taken > 1);
+    assert!(world.nodes[1].replica.counters().run_items_taken < 400, "24 MB do not fit one answer");
+    world.cut(0, 1);
+    world.connect(1, third);
+    world.run_until(60_000, "catch-up", |world| {
+        world.nodes[1].replica.state().held() == world.nodes[third].replica.state().held()
+    });
+    assert_eq!(world.nodes[1].replica.counters().run_items_taken, 400);
+    world.check_honest();
+}
+
+#[test]
+fn missing_bodies_are_fetched_elsewhere() {
+    let mut alliance = TestAlliance::new(23, &[("UKR", 1), ("POL", 1), ("DEU", 1)]);
+    let envelopes = chain(alliance.node(2, 0), 50, "with a body");
+    let mut world = World::new(23, alliance);
+    let headers = envelopes.iter().map(|envelope| Element::Header(envelope.header.clone()));
+    let mut all = world.alliance.elements();
+    all.extend(headers);
+    all.extend(envelopes[..20].iter().map(TestEnvelope::body_element));
+    world.add(0, 0, all);
+    let mut all = world.alliance.elements();
+    all.extend(elements(&envelopes));
+    world.add(1, 0, all);
+    world.connect(0, 1);
+    world.run_until(5_000, "the bodies", World::converged);
+    assert_eq!(world.nodes[0].replica.counters().run_items_taken, 0);
+    world.check_honest();
+}
+
+#[test]
+fn a_fork_at_the_first_of_five_thousand_envelopes_is_proved_in_sixteen_requests() {
+    let mut alliance = TestAlliance::new(24, &[("UKR", 1), ("POL", 1), ("DEU", 1)]);
+    let mut twin = alliance.node(2, 0).clone();
+    let one = chain(alliance.node(2, 0), 5_000, "to some");
+    let other = chain(&mut twin, 5_000, "to others");
+    let author = twin.author;
+    let mut world = pair(24, &one, &other, alliance);
+    let forked = |world: &World, node: usize| {
+        world.nodes[node].replica.state().chain(&author).and_then(crate::chain::Chain::fork) == Some(1)
+    };
+    world.run_until(10_000, "the proof at the first", |world| forked(world, 0));
+    let first = world.nodes[0].replica.counters().ranges_asked;
+    world.run_until(10_000, "the proof at the second", |world| forked(world, 1));
+    let second = world.nodes[1].replica.counters().ranges_asked;
+    assert!(first <= 16 && second <= 16, "{first} and {second} requests");
+    assert!(world.nodes[0].alarms.contains(&Alarm::Fork { author, seq: 1 }));
+    world.run_until(60_000, "convergence", World::converged);
+    world.check_honest();
+}
+
+#[test]
+fn forks_at_every_depth_converge() {
+    for (seed, (shared, one, other)) in
+        [(0, 1, 1), (10, 1, 40), (300, 700, 5), (255, 2, 600), (40, 0, 1_500)].into_iter().enumerate()
+    {
+        let seed = 30 + seed as u64;
+        let mut alliance = TestAlliance::new(seed, &[("UKR", 1), ("POL", 1), ("DEU", 1)]);
+        let node = alliance.node(2, 0);
+        let mut first = chain(node, shared, "shared");
+        let mut twin = node.clone();
+        let mut second = first.clone();
+        first.extend(chain(node, one, "to some"));
+        second.extend(chain(&mut twin, other, "to others"));
+        let mut world = pair(seed, &first, &second, alliance);
+        world.run_until(60_000, &format!("{shared} shared, {one} and {other}"), World::converged);
+        let fork = (one > 0 && other > 0).then_some(shared as u64 + 1);
+        assert_eq!(world.nodes[0].replica.state().chain(&twin.author).expect("held").fork(), fork);
+        world.check_honest();
+    }
+}
