@@ -91,7 +91,12 @@ impl Replica {
             Some(above) if header.prev == above.tip.id && header.seq == above.tip.seq + 1 => {
                 self.links_to(above, &header)
             }
-            Some(_) | None => self.state.receipt(&header),
+            Some(_) => {
+                // Another branch, or a gap: what came before decides, so it is taken in first.
+                self.take_batch(id, batch);
+                self.state.receipt(&header)
+            }
+            None => self.state.receipt(&header),
         };
         match verdict {
             Receipt::OtherAlliance => return self.strike(id, Fault::Alliance),
@@ -225,9 +230,17 @@ impl Replica {
                 }
                 self.take_run(id, author, items);
             }
+            Receipt::ForkEvidence if self.holds_all(&author, &items) => self.take_run(id, author, items),
             Receipt::ForkEvidence => {
-                self.go_deeper(id, author, first_seq);
+                let first = items.first().map(|item| item.header.id());
                 self.take_run(id, author, items);
+                let chain = self.state.chain(&author);
+                let linked = first.and_then(|id| chain?.get(&id)).is_some_and(crate::chain::Held::linked);
+                if !linked {
+                    self.go_deeper(id, author, first_seq);
+                } else if let Some(seek) = self.links.get_mut(&id).and_then(|link| link.missing.get_mut(&author)) {
+                    seek.linked();
+                }
             }
             Receipt::ParentMissing { .. } => {
                 self.counters.fork_hints += 1;
@@ -238,6 +251,12 @@ impl Replica {
             }
             Receipt::OtherAlliance => self.strike(id, Fault::Alliance),
         }
+    }
+
+    /// A forked author's other branches come along with the one that is searched for.
+    fn holds_all(&self, author: &AuthorId, items: &[VerifiedItem]) -> bool {
+        let Some(chain) = self.state.chain(author) else { return false };
+        items.iter().all(|item| chain.get(&item.header.id()).is_some())
     }
 
     /// A run that does not link: the search goes on below it.
