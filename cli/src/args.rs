@@ -13,6 +13,7 @@ use crate::import::ImportCommand;
 use crate::output::Color;
 use crate::query::Query;
 use crate::run::RunArgs;
+use crate::testnet::TestnetCommand;
 
 /// The aid-coordination record without a coordinator.
 #[derive(Parser, Debug)]
@@ -72,6 +73,9 @@ pub enum Command {
         /// The folder.
         folder: PathBuf,
     },
+    /// An alliance of real nodes on this machine, and exercises on it.
+    #[command(subcommand)]
+    Testnet(TestnetCommand),
     /// A command that only reads.
     #[command(flatten)]
     Query(Query),

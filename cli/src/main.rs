@@ -15,6 +15,7 @@ mod query;
 mod reference;
 mod run;
 mod table;
+mod testnet;
 
 use std::process::ExitCode;
 
@@ -72,6 +73,7 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
             Ok(())
         }
         Command::Reference { folder } => reference::write(folder, command()),
+        Command::Testnet(command) => testnet::run(command, output),
         Command::Query(query) => query::run(query, &Api::of(&home?)?, output),
     }
 }
