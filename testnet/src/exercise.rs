@@ -19,6 +19,7 @@ use crate::scenario::{DEFAULT, Scenario, ScenarioError};
 
 mod burst;
 mod data;
+mod desk;
 mod ledger;
 mod plan;
 mod stage;
@@ -84,15 +85,14 @@ pub enum ExerciseError {
     #[error(transparent)]
     Testnet(#[from] TestnetError),
     /// A node refused a statement of the scenario.
-    #[error("{nation} cannot write {key}")]
+    #[error("{nation} cannot write {key}: {}", said(refusal))]
     Refused {
         /// The nation.
         nation: String,
         /// The scenario's name for the statement.
         key: String,
         /// What the node said.
-        #[source]
-        source: Box<ClientError>,
+        refusal: Box<ClientError>,
     },
     /// The run was interrupted; every process it started is gone.
     #[error("interrupted")]
@@ -106,8 +106,8 @@ impl ExerciseError {
             Self::Scenario(_) | Self::Data(_) | Self::Options => 2,
             Self::Testnet(error) => error.exit(),
             // What a node refuses for another reason than its environment, the scenario asked for.
-            Self::Refused { source, .. } => {
-                if source.exit() >= 3 {
+            Self::Refused { refusal, .. } => {
+                if refusal.exit() >= 3 {
                     4
                 } else {
                     2
@@ -183,6 +183,17 @@ async fn perform(
     let mut report = verdict?;
     report.took_ms = elapsed_ms(began);
     Ok(report)
+}
+
+/// Returns what a node said, with its reason.
+fn said(error: &ClientError) -> String {
+    match error {
+        ClientError::Refused(problem) => match &problem.cause {
+            Some(cause) => format!("{}: {cause}", problem.error),
+            None => problem.error.clone(),
+        },
+        other => other.to_string(),
+    }
 }
 
 async fn interruption() {

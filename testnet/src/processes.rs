@@ -381,7 +381,7 @@ async fn state(exe: &Path, layout: &Layout, testnet: &TestnetFile) -> TestnetSta
             None => None,
         };
         let home = layout.home(&member.code);
-        let hint = format!("export COMITY_HOME={}; {} board", quoted(&home), quoted(exe));
+        let hint = format!("export COMITY_HOME={} && {} board", quoted(&home), quoted(exe));
         nations.push(NationState {
             nation: member.code.clone(),
             pid: process.map(|process| process.pid),
@@ -427,13 +427,13 @@ pub async fn down(dir: &Path) -> Result<Stopped, TestnetError> {
     let mut stopped = Stopped::default();
     let mut names: Vec<&str> = testnet.members.iter().map(|member| member.code.as_str()).collect();
     names.push(layout::RELAY);
-    let processes: Vec<(&str, Option<ProcessId>)> =
-        names.into_iter().map(|name| (name, ProcessId::load(&layout.pid_path(name)))).collect();
+    let running = |name| ProcessId::load(&layout.pid_path(name)).filter(ProcessId::is_running);
+    let processes: Vec<(&str, Option<ProcessId>)> = names.into_iter().map(|name| (name, running(name))).collect();
     for process in processes.iter().filter_map(|(_, process)| process.as_ref()) {
         process.terminate();
     }
     for (name, process) in processes {
-        let list = match process.filter(ProcessId::is_running) {
+        let list = match process {
             None => &mut stopped.not_running,
             Some(process) => match stop(&process).await {
                 Ending::Asked => &mut stopped.stopped,

@@ -36,7 +36,8 @@ pub struct Report {
     pub converged: bool,
     /// From the start of the first node until every node showed every other as connected.
     pub links_up_ms: u64,
-    /// From the heal until convergence; absent without a heal or a convergence.
+    /// From the last heal until all live nodes were first seen to hold the same, writers that still write included; absent
+    /// without a heal or a convergence.
     pub heal_to_converged_ms: Option<u64>,
     /// From the last acknowledged write until convergence; absent without one.
     pub last_write_to_converged_ms: Option<u64>,

@@ -27,6 +27,13 @@ pub struct Status {
     pub state: String,
 }
 
+impl Status {
+    /// Returns what must be equal for two nodes to have the same record: `held`, `control`, `state`.
+    pub fn digests(&self) -> [&str; 3] {
+        [&self.held, &self.control, &self.state]
+    }
+}
+
 /// A peer as a node's status shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Peer {

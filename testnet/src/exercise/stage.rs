@@ -5,26 +5,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_node::client::{Client, ClientError};
+use comity_node::client::Client;
 use comity_protocol::ids::Timestamp;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, sleep};
 
 use super::burst::Hand;
+use super::desk::{ANSWER_PATIENCE, Desk, Presence, Turn};
 use super::ledger::Ledger;
 use super::plan::{Meaning, shifted};
 use super::{ExerciseError, Progress, elapsed_ms, now};
-use crate::draft::Draft;
 use crate::processes::{
     Layout, Node, NodeConfig, PATIENCE, ProcessId, TestnetError, TestnetFile, client, found, listens,
 };
 use crate::relay::{Relays, pairs};
 use crate::report::{Cut, Kill, Leave};
 use crate::scenario::Scenario;
-use crate::wire::{Status, WriteAnswer, WriteRequest};
+use crate::wire::Status;
 
 /// Pause between two looks at all nodes.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -32,95 +32,6 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(super) const SETTLE_PATIENCE: Duration = Duration::from_secs(60);
 /// Longest wait for a node to stop at the end of a run.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-/// Longest wait for one answer of a node.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
-/// Pause of a writer whose node does not answer.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
-
-/// Whether a nation's node is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
-    /// It runs.
-    Up,
-    /// It was killed and comes back.
-    Down,
-    /// It was killed and does not come back.
-    Gone,
-}
-
-/// Where one nation's statements are written, one after the other.
-#[derive(Debug)]
-pub(super) struct Desk {
-    code: String,
-    client: Client,
-    ledger: Arc<Ledger>,
-    /// Held during a write: whoever has it knows that none of this nation is unanswered.
-    pub(super) turn: Mutex<Turn>,
-    /// Whether the node is there.
-    pub(super) presence: watch::Sender<Presence>,
-}
-
-/// What the holder of a desk works with.
-#[derive(Debug)]
-pub(super) struct Turn {
-    /// What is written next.
-    pub(super) hand: Hand,
-    /// A write without an answer, to be repeated under its id.
-    pub(super) pending: Option<(String, Draft)>,
-    /// Statements the node refused.
-    pub(super) refused: Vec<String>,
-}
-
-impl Desk {
-    /// Writes one statement and notes the answer.
-    pub(super) async fn write(&self, turn: &mut Turn, id: &str, draft: &Draft) -> Result<WriteAnswer, ClientError> {
-        let answer: WriteAnswer = self.client.post("/v1/write", Some(id), &WriteRequest { id, draft }).await?;
-        self.ledger.note(&self.code, &draft.kind, &answer);
-        turn.hand.learn(draft, &answer);
-        Ok(answer)
-    }
-
-    /// Writes one statement of its own every `pause` until told to stop or the node is gone.
-    async fn keep_writing(self: Arc<Self>, pause: Duration, mut stop: watch::Receiver<bool>) {
-        let mut presence = self.presence.subscribe();
-        let mut ticks = interval(pause.max(Duration::from_millis(1)));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                _ = stop.wait_for(|is_over| *is_over) => return,
-                _ = ticks.tick() => {}
-            }
-            let here = *presence.borrow_and_update();
-            match here {
-                Presence::Up => {}
-                Presence::Gone => return,
-                Presence::Down => {
-                    tokio::select! {
-                        _ = stop.wait_for(|is_over| *is_over) => return,
-                        _ = presence.changed() => continue,
-                    }
-                }
-            }
-            let mut turn = self.turn.lock().await;
-            if *self.presence.borrow() != Presence::Up {
-                continue;
-            }
-            let (id, draft) = turn.pending.take().unwrap_or_else(|| turn.hand.next());
-            match self.write(&mut turn, &id, &draft).await {
-                Ok(_) => {}
-                Err(ClientError::Refused(problem)) if problem.exit < 3 => {
-                    turn.refused.push(format!("{} refused {}: {}", self.code, draft.kind, problem.error));
-                }
-                Err(_) => {
-                    turn.pending = Some((id, draft));
-                    drop(turn);
-                    sleep(RETRY_AFTER).await;
-                }
-            }
-        }
-    }
-}
 
 /// One nation's place in the exercise.
 #[derive(Debug)]
@@ -167,6 +78,8 @@ pub(super) struct Stage {
     pub(super) burst: Option<Burst>,
     pub(super) cut: Option<StandingCut>,
     pub(super) healed: Option<Instant>,
+    /// From the last heal until all were first seen to hold the same.
+    pub(super) heal_ms: Option<u64>,
     pub(super) links_up_ms: u64,
     pub(super) cuts: Vec<Cut>,
     pub(super) kills: Vec<Kill>,
@@ -206,6 +119,7 @@ impl Stage {
             burst: None,
             cut: None,
             healed: None,
+            heal_ms: None,
             links_up_ms: 0,
             cuts: Vec::new(),
             kills: Vec::new(),
@@ -336,6 +250,7 @@ impl Stage {
             if groups.iter().all(|group| is_settled(group, &statuses)) {
                 if groups.len() == 1 {
                     self.note_everybody(&counts, at_ms);
+                    self.heal_ms = self.heal_ms.or_else(|| self.healed.map(elapsed_ms));
                 }
                 return;
             }
@@ -379,7 +294,7 @@ impl Stage {
             let desk = Arc::clone(&self.seats[&code].desk);
             let mut turn = desk.turn.lock().await;
             if let Some((id, draft)) = turn.pending.take()
-                && let Err(error) = desk.write(&mut turn, &id, &draft).await
+                && let Err(error) = desk.write_own(&mut turn, &id, &draft).await
             {
                 self.problems.push(format!("{code} did not answer a write: {error}"));
             }
@@ -419,7 +334,7 @@ async fn open_relays(codes: &[String]) -> Result<Relays, ExerciseError> {
 }
 
 fn is_settled(group: &BTreeSet<String>, statuses: &BTreeMap<String, Status>) -> bool {
-    let held: Option<BTreeSet<(&String, &String)>> =
-        group.iter().map(|code| statuses.get(code).map(|status| (&status.held, &status.control))).collect();
-    held.is_some_and(|held| held.len() <= 1)
+    let digests = |code| statuses.get(code).map(Status::digests);
+    let distinct: Option<BTreeSet<[&str; 3]>> = group.iter().map(digests).collect();
+    distinct.is_some_and(|distinct| distinct.len() <= 1)
 }

@@ -10,9 +10,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::burst::Need;
+use super::desk::Presence;
 use super::plan::{Written, waves, writers};
-use super::stage::{LOOK_EVERY, Presence, SETTLE_PATIENCE, Stage, StandingCut};
-use super::{ExerciseError, elapsed_ms};
+use super::stage::{LOOK_EVERY, SETTLE_PATIENCE, Stage, StandingCut};
+use super::{ExerciseError, elapsed_ms, said};
 use crate::draft::Draft;
 use crate::processes::{Member, Node, listens};
 use crate::relay::CutKind;
@@ -71,6 +72,8 @@ pub(super) async fn run(stage: &mut Stage) -> Result<(), ExerciseError> {
 /// Writes a set of records, wave by wave.
 async fn write(stage: &mut Stage, set: &str) -> Result<(), ExerciseError> {
     stage.step(&format!("writing the records of \"{set}\""));
+    // What a record names may have been written elsewhere during a cut.
+    stage.settle().await;
     let records = stage.scenario.records.clone();
     for (number, wave) in waves(&records, set, &mut stage.rng).into_iter().enumerate() {
         let mut writing = JoinSet::new();
@@ -82,17 +85,17 @@ async fn write(stage: &mut Stage, set: &str) -> Result<(), ExerciseError> {
             let desk = Arc::clone(&seat.desk);
             let set = set.to_owned();
             writing.spawn(async move {
-                let mut turn = desk.turn.lock().await;
+                let _turn = desk.turn.lock().await;
                 let mut written = Vec::new();
                 for (at, (key, draft)) in drafts.into_iter().enumerate() {
                     let id = format!("record-{set}-{number}-{code}-{at}");
-                    match desk.write(&mut turn, &id, &draft).await {
+                    match desk.write(&id, &draft).await {
                         Ok(answer) => {
                             written.push((key, Written { record: answer.record, version: answer.version }));
                         }
-                        Err(source) => {
-                            let source = Box::new(source);
-                            return Err(ExerciseError::Refused { nation: code, key, source });
+                        Err(refusal) => {
+                            let refusal = Box::new(refusal);
+                            return Err(ExerciseError::Refused { nation: code, key, refusal });
                         }
                     }
                 }
@@ -203,7 +206,7 @@ fn heal(stage: &mut Stage) {
         cut.statements_during = stage.ledger.len().saturating_sub(standing.statements);
     }
     stage.relays.heal();
-    stage.healed = Some(Instant::now());
+    (stage.healed, stage.heal_ms) = (Some(Instant::now()), None);
 }
 
 /// Kills a node while a write of it is unanswered, if one can be caught.
@@ -217,7 +220,7 @@ async fn kill(stage: &mut Stage, nation: &str) {
     for attempt in 0..KILL_TRIES {
         let (id, draft) = turn.pending.take().unwrap_or_else(|| turn.hand.next());
         let answer = {
-            let writing = desk.write(&mut turn, &id, &draft);
+            let writing = desk.write_own(&mut turn, &id, &draft);
             tokio::pin!(writing);
             // Each time a little earlier, so that a fast disk is caught too.
             let pause = pause / u32::try_from(attempt + 1).unwrap_or(1);
@@ -238,7 +241,8 @@ async fn kill(stage: &mut Stage, nation: &str) {
             // It was answered in the last moment, or before we could kill.
             Ok(_) => write_in_flight = false,
             Err(ClientError::Refused(problem)) => {
-                turn.refused.push(format!("{nation} refused {}: {}", draft.kind, problem.error));
+                let error = said(&ClientError::Refused(problem));
+                turn.refused.push(format!("{nation} refused {}: {error}", draft.kind));
             }
             Err(_) => turn.pending = Some((id, draft)),
         }
@@ -270,10 +274,11 @@ async fn restart(stage: &mut Stage, nation: &str) -> Result<(), ExerciseError> {
     let mut turn = desk.turn.lock().await;
     let mut write_was_durable = None;
     if let Some((id, draft)) = turn.pending.take() {
-        match desk.write(&mut turn, &id, &draft).await {
+        match desk.write_own(&mut turn, &id, &draft).await {
             Ok(answer) => write_was_durable = Some(answer.replayed),
             Err(ClientError::Refused(problem)) if problem.exit < 3 => {
-                turn.refused.push(format!("{nation} refused to repeat a write: {}", problem.error));
+                let error = said(&ClientError::Refused(problem));
+                turn.refused.push(format!("{nation} refused to repeat a write: {error}"));
             }
             // The writer repeats it.
             Err(_) => turn.pending = Some((id, draft)),

@@ -56,7 +56,9 @@ pub(super) async fn reach(stage: &mut Stage) -> Result<Report, ExerciseError> {
         unreplicated_at_kill: losses.unreplicated,
         converged: converged_at.is_some(),
         links_up_ms: stage.links_up_ms,
-        heal_to_converged_ms: converged_at.zip(healed).map(|((at, _), healed)| millis(at.duration_since(healed))),
+        heal_to_converged_ms: stage
+            .heal_ms
+            .or_else(|| converged_at.zip(healed).map(|((at, _), healed)| millis(at.duration_since(healed)))),
         last_write_to_converged_ms: converged_at.zip(last_write_ms).map(|((_, at), last)| at.saturating_sub(last)),
         state_digests: statuses.into_iter().map(|(code, status)| (code, status.state)).collect(),
         uncovered: coverage.uncovered(),
@@ -78,8 +80,7 @@ fn millis(span: std::time::Duration) -> u64 {
 }
 
 fn is_equal(stage: &Stage, statuses: &BTreeMap<String, Status>) -> bool {
-    let digests: BTreeSet<(&String, &String, &String)> =
-        statuses.values().map(|status| (&status.held, &status.control, &status.state)).collect();
+    let digests: BTreeSet<[&str; 3]> = statuses.values().map(Status::digests).collect();
     statuses.len() == stage.live().len() && digests.len() <= 1
 }
 

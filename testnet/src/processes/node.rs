@@ -9,8 +9,8 @@ use std::process::Stdio;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK_EVERY, Layout, Member, PATIENCE, TestnetError, TestnetFile, client};
-use crate::files::{FileError, read_text, write_text};
+use super::{LOOK_EVERY, Layout, Member, PATIENCE, ProcessId, TestnetError, TestnetFile, client};
+use crate::files::{FileError, read_text, write_json, write_text};
 use crate::relay::Pair;
 use crate::wire::Status;
 
@@ -29,11 +29,16 @@ impl Node {
     }
 
     /// Starts a nation's node and waits until it answers; returns it with its first status.
+    ///
+    /// Its process is remembered as `up` does, so that `down` can stop it should the laboratory itself be killed.
     pub(crate) async fn start(exe: &Path, layout: &Layout, member: &Member) -> Result<(Self, Status), TestnetError> {
         let mut child = Self::command(exe, layout, &member.code)?
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| TestnetError::Start { exe: exe.to_owned(), source })?;
+        if let Some(process) = child.id().and_then(ProcessId::of) {
+            write_json(&layout.pid_path(&member.code), &process)?;
+        }
         let status = ready(layout, member, &mut child).await?;
         Ok((Self { child }, status))
     }

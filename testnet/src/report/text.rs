@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{CoverageRow, Report, Rows};
+use super::{CoverageRow, CutKind, Report, Rows};
 
 /// Lines of a long list that are shown.
 const LIST_LINES_MAX: usize = 20;
@@ -46,9 +46,12 @@ fn events(out: &mut String, report: &Report) -> std::fmt::Result {
         let noticed = cut.noticed_ms.map_or("never noticed".to_owned(), |ms| format!("noticed after {ms} ms"));
         writeln!(
             out,
-            "cut                 {} ({:?}), {noticed}, {} statements meanwhile, {} bytes crossed",
+            "cut                 {} ({}), {noticed}, {} statements meanwhile, {} bytes crossed",
             sides.join(" | "),
-            cut.kind,
+            match cut.kind {
+                CutKind::Silent => "silent",
+                CutKind::Reset => "reset",
+            },
             cut.statements_during,
             cut.bytes_crossed,
         )?;
