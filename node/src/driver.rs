@@ -121,6 +121,7 @@ pub struct Driver {
     room: Room,
     own_damage: Vec<String>,
     damage_checked: Instant,
+    saved_since_check: bool,
     transport: TransportHandle,
     events: mpsc::Receiver<NetEvent>,
     calls: mpsc::Receiver<Call>,

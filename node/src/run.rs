@@ -151,7 +151,7 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let mut registry = Registry::default();
         let setup = Setup { config, key, store, added, stop: stopped.clone(), registry: &mut registry };
-        let (handle, driver, counts) = driver::start(setup)?;
+        let (handle, driver, counts) = driver::start(setup).await?;
         let socket = server::bind_socket(&place.bind)
             .map_err(|source| RunError::Listen { at: place.bind.display().to_string(), source })?;
         let tcp_address = tcp.as_ref().and_then(|listener| listener.local_addr().ok());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use comity_node::api::model::{
-    Board, ControlAnswer, ControlRequest, Draft, Explanation, Flags as FlagList, Gaps, Listing, Log, Nations,
+    Board, ControlAnswer, ControlRequest, Draft, Explanation, Flags as FlagList, Gaps, Lag, Listing, Log, Nations,
     PeerAnswer, PeerRequest, Peers, Problem, Shown, Status, WriteAnswer, WriteRequest,
 };
 use comity_node::client::{Client, ClientError};
@@ -508,4 +508,118 @@ async fn a_full_store_refuses_writes_loses_nothing_and_goes_on_with_more_room() 
     node.write(&requirement("tents", 5)).await;
     let status = node.status().await;
     assert_eq!((status.store.as_str(), status.statements), ("ok", written + 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_away_and_a_late_joiner_catch_up() {
+    let (alliance, places, mut nodes) = meeting(&["POL", "UKR"]).await;
+    converged(&nodes.iter().collect::<Vec<_>>()).await;
+    let pol = nodes.remove(0);
+    let ukr = nodes.remove(0);
+    let address = pol.listen.clone();
+    ukr.node.stop().await.expect("a clean stop");
+    for n in 0..300 {
+        pol.write(&draft("observation", json!({"item": format!("n{n}"), "text": "seen while the other was away"})))
+            .await;
+    }
+    let ukr = places[1].start(&format!("peers = [{address:?}]")).await;
+    converged(&[&pol, &ukr]).await;
+    assert_eq!(ukr.status().await.statements, 300);
+
+    // A second node of UKR, with a store that holds only the genesis, is enrolled elsewhere and knows only a peer.
+    let late = Place::new(&alliance, "UKR");
+    let first = (places[1].key, places[1].kem);
+    let ControlRecord::Roster(one, _) = alliance.roster("UKR", &[first]) else { panic!("a roster") };
+    let ControlRecord::Roster(mut two, _) = alliance.roster("UKR", &[first, (late.key, late.kem)]) else {
+        panic!("a roster")
+    };
+    two.version = 2;
+    two.prev = one.id();
+    assert_eq!(pol.import(&[two.sign(&alliance.nation("UKR").root)]).await.accepted, 1);
+    let joined = late.start(&format!("peers = [{address:?}]")).await;
+    converged(&[&pol, &ukr, &joined]).await;
+    joined.write(&requirement("tents", 5)).await;
+    converged(&[&pol, &ukr, &joined]).await;
+    until("nobody lags", async || {
+        let peers = pol.status().await.peers;
+        (peers.iter().filter(|peer| peer.connected && peer.lag == Lag::default()).count() == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_cannot_start_says_whose_move_it_is() {
+    let (_alliance, place, node) = alone("").await;
+    let start = async |place: &Place, listen: &str| {
+        let flags = Flags { listen: vec![listen.to_owned()], ..Flags::default() };
+        let config = Config::load(place.home().path(), |_| None, &flags).expect("it loads");
+        Node::start(&place.home(), &config).await.err().expect("it does not start")
+    };
+    let second = start(&place, "/ip4/127.0.0.1/tcp/0").await;
+    assert!(second.hint().is_some_and(|hint| hint.contains("running")), "{second}");
+    assert_eq!(second.blame().exit_code(), 4);
+
+    let alliance = found(&["UKR"]);
+    let other = Place::new(&alliance, "UKR");
+    let busy = start(&other, &node.listen).await;
+    assert!(busy.to_string().contains("cannot listen on"), "{busy}");
+    assert_eq!(busy.blame().exit_code(), 4);
+
+    use std::os::unix::fs::PermissionsExt as _;
+    let key = other.home().path().join("keys/node.key");
+    let mode = |mode| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).expect("the mode is set");
+    mode(0o644);
+    let open = start(&other, "/ip4/127.0.0.1/tcp/0").await;
+    assert!(open.to_string().contains("0644"), "{open}");
+    mode(0o600);
+
+    std::fs::copy(&key, key.with_extension("kept")).expect("copied");
+    std::fs::write(&key, format!("{}\n", "42".repeat(32))).expect("written");
+    let foreign = start(&other, "/ip4/127.0.0.1/tcp/0").await;
+    assert!(foreign.to_string().contains("the key in this home"), "{foreign}");
+    std::fs::copy(key.with_extension("kept"), &key).expect("copied");
+
+    std::fs::remove_dir_all(other.home().path().join("store")).expect("removed");
+    let missing = start(&other, "/ip4/127.0.0.1/tcp/0").await;
+    assert!(missing.hint().is_some_and(|hint| hint.contains("never run `comity init` again")), "{missing}");
+    assert_eq!(node.status().await.nation, "POL", "the running node was not disturbed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_own_envelope_stops_writing_until_a_peer_brings_it_back() {
+    let (_alliance, places, mut nodes) = meeting(&["POL", "UKR"]).await;
+    let (pol, ukr) = (nodes.remove(0), nodes.remove(0));
+    for n in 0..3 {
+        ukr.write(&requirement("tents", 5 + n)).await;
+    }
+    converged(&[&pol, &ukr]).await;
+    let address = pol.listen.clone();
+    let held = ukr.status().await.held;
+    pol.node.stop().await.expect("a clean stop");
+    ukr.node.stop().await.expect("a clean stop");
+    let store = rusqlite::Connection::open(places[1].home().store()).expect("the store opens");
+    let changed = store
+        .execute(
+            "UPDATE body SET bytes = zeroblob(length(bytes)) WHERE header_pos = (SELECT max(header_pos) - 1 FROM body)",
+            [],
+        )
+        .expect("a row is spoiled");
+    assert_eq!(changed, 1);
+    drop(store);
+
+    let ukr = places[1].start(&format!("peers = [{address:?}]")).await;
+    let refused = ukr.refused(&requirement("tents", 9)).await;
+    assert!(refused.cause.is_some_and(|cause| cause.contains("damaged") || cause.contains("missing")));
+    assert!(!ukr.status().await.authoring.allowed);
+    let config = format!("listen = [{address:?}]");
+    std::fs::write(places[0].home().config(), format!("{config}\nredial_max = \"1s\"\n")).expect("written");
+    let config = Config::load(places[0].home().path(), |_| None, &Flags::default()).expect("it loads");
+    let pol = Node::start(&places[0].home(), &config).await.expect("it starts on its old port");
+    until("the envelope is back", async || {
+        let status = ukr.status().await;
+        (status.held == held && status.authoring.allowed).then_some(())
+    })
+    .await;
+    ukr.write(&requirement("tents", 9)).await;
+    pol.stop().await.expect("a clean stop");
 }

@@ -78,6 +78,7 @@ impl Driver {
                 self.carry_out_effect(effect).await;
             }
         }
+        self.recheck_damage()?;
         let began = Instant::now();
         self.answer(reads);
         let busy = handled + began.elapsed();
@@ -210,7 +211,7 @@ impl Driver {
                 self.counts.saves.fetch_add(1, Relaxed);
                 self.store_bytes = saved.store_bytes;
                 self.room.saved();
-                self.recheck_damage()?;
+                self.saved_since_check = true;
                 Ok(true)
             }
             Err(error @ (SaveError::Fatal(_) | SaveError::Closed)) => {

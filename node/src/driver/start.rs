@@ -18,7 +18,7 @@ use super::dial::Dialing;
 use super::handle::{CALLS_MAX, CHANGES_MAX, Handle};
 use super::room::Room;
 use super::writes::Writes;
-use super::{Counts, Driver, DriverError, Effect, Facts, NetCommand, SaveError, net};
+use super::{Counts, Driver, DriverError, Effect, Facts, NetCommand, NetEvent, SaveError, TransportHandle, net};
 use crate::blame::Blame;
 use crate::config::{AddedPeers, Config};
 use crate::store::{Identity, Loaded, OpenError, Store};
@@ -111,9 +111,63 @@ fn own_damage(loaded: &Loaded) -> Vec<String> {
 /// Loads the store, starts the network, and returns the loop, ready to run, with a handle to it; needs a runtime.
 ///
 /// # Errors
-/// [`StartError`]; nothing runs then.
-pub fn start(setup: Setup<'_>) -> Result<(Handle, Driver, Arc<Counts>), StartError> {
+/// [`StartError`]; nothing runs then, and the store is closed.
+pub async fn start(setup: Setup<'_>) -> Result<(Handle, Driver, Arc<Counts>), StartError> {
     let Setup { config, key, store, added, stop, registry } = setup;
+    let parts = match parts(config, key, &store, registry) {
+        Ok(parts) => parts,
+        Err(error) => {
+            store.close().await;
+            return Err(error);
+        }
+    };
+    let Parts { facts, make, clock, replica, own_damage, transport, events } = parts;
+    let (call_sender, calls) = mpsc::channel(CALLS_MAX);
+    let changes = broadcast::Sender::new(CHANGES_MAX);
+    let handle = Handle { calls: call_sender, changes: changes.clone(), transport: transport.clone() };
+    let counts = Arc::new(Counts::default());
+    let dialing = Dialing {
+        configured: config.peers.value.clone(),
+        added,
+        learn: config.learn_addresses.value,
+        profiles: Vec::new(),
+    };
+    let driver = Driver {
+        facts,
+        replica,
+        make,
+        clock,
+        store,
+        store_bytes: 0,
+        room: Room::new(),
+        own_damage,
+        damage_checked: tokio::time::Instant::now(),
+        saved_since_check: false,
+        transport,
+        events,
+        calls,
+        changes,
+        links: BTreeMap::new(),
+        writes: Writes::default(),
+        dialing,
+        stop,
+        counts: Arc::clone(&counts),
+    };
+    Ok((handle, driver, counts))
+}
+
+/// What may fail of a driver.
+struct Parts {
+    facts: Facts,
+    make: Make,
+    clock: Clock,
+    replica: Replica,
+    own_damage: Vec<String>,
+    transport: TransportHandle,
+    events: mpsc::Receiver<NetEvent>,
+}
+
+fn parts(config: &Config, key: SecretKey, store: &Store, registry: &mut Registry) -> Result<Parts, StartError> {
     let loaded = store.load()?;
     let identity = loaded.identity;
     if identity.node != key.public() {
@@ -134,36 +188,7 @@ pub fn start(setup: Setup<'_>) -> Result<(Handle, Driver, Arc<Counts>), StartErr
     transport_config.mdns = config.mdns.value.is_on();
     transport_config.timing.redial_max = config.redial_max.value;
     let (transport, events) = Transport::start(transport_config, registry)?;
-    let (call_sender, calls) = mpsc::channel(CALLS_MAX);
-    let changes = broadcast::Sender::new(CHANGES_MAX);
-    let handle = Handle { calls: call_sender, changes: changes.clone(), transport: transport.clone() };
-    let counts = Arc::new(Counts::default());
-    let driver = Driver {
-        facts,
-        replica,
-        make,
-        clock,
-        store,
-        store_bytes: 0,
-        room: Room::new(),
-        own_damage,
-        damage_checked: tokio::time::Instant::now(),
-        transport,
-        events,
-        calls,
-        changes,
-        links: BTreeMap::new(),
-        writes: Writes::default(),
-        dialing: Dialing {
-            configured: config.peers.value.clone(),
-            added,
-            learn: config.learn_addresses.value,
-            profiles: Vec::new(),
-        },
-        stop,
-        counts: Arc::clone(&counts),
-    };
-    Ok((handle, driver, counts))
+    Ok(Parts { facts, make, clock, replica, own_damage, transport, events })
 }
 
 impl Driver {
@@ -188,13 +213,15 @@ impl Driver {
         Ok(())
     }
 
-    /// Looks whether what was damaged of the own chain has come back from peers, now and then after a save.
+    /// Looks whether what was damaged of the own chain has come back from peers, some time after a save.
     ///
     /// The store is asked, not the replica: only it knows what it once held.
     pub(super) fn recheck_damage(&mut self) -> Result<(), DriverError> {
-        if self.own_damage.is_empty() || self.damage_checked.elapsed() < DAMAGE_RECHECK {
+        let due = self.saved_since_check && self.damage_checked.elapsed() >= DAMAGE_RECHECK;
+        if self.own_damage.is_empty() || !due {
             return Ok(());
         }
+        self.saved_since_check = false;
         self.damage_checked = tokio::time::Instant::now();
         self.own_damage = own_damage(&self.store.load().map_err(DriverError::Reload)?);
         if self.own_damage.is_empty() {

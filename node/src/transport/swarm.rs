@@ -8,6 +8,8 @@ mod choice;
 mod error;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,7 @@ use comity_protocol::ids::AuthorKey;
 use futures::StreamExt;
 use libp2p::core::{ConnectedPoint, transport::TransportError};
 use libp2p::metrics::{Metrics, Recorder};
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, ListenError, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, mdns};
@@ -108,6 +111,23 @@ enum Go {
     Down,
 }
 
+/// Fails if another socket listens on the address.
+///
+/// The library listens with port reuse, under which the system lets a second process of the same user share the port and
+/// gives each some of the connections; a plain socket is refused, as an operator expects.
+fn port_free(address: &Multiaddr) -> io::Result<()> {
+    let mut parts = address.iter();
+    let (ip, port) = match (parts.next(), parts.next()) {
+        (Some(Protocol::Ip4(ip)), Some(Protocol::Tcp(port))) => (IpAddr::V4(ip), port),
+        (Some(Protocol::Ip6(ip)), Some(Protocol::Tcp(port))) => (IpAddr::V6(ip), port),
+        _ => return Ok(()),
+    };
+    if port == 0 {
+        return Ok(());
+    }
+    std::net::TcpListener::bind((ip, port)).map(drop)
+}
+
 impl Network {
     /// Builds the swarm and listens.
     ///
@@ -122,6 +142,7 @@ impl Network {
         let me: AuthorKey = config.key.public();
         let mut swarm = build::swarm(&config, registry)?;
         for address in &config.listen {
+            port_free(address).map_err(|source| StartError::Listen { address: address.clone(), source })?;
             swarm.listen_on(address.clone()).map_err(|error| match error {
                 TransportError::MultiaddrNotSupported(address) => StartError::ListenUnsupported { address },
                 TransportError::Other(error) => {
