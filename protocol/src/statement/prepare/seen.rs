@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Entry;
 use crate::ids::NationId;
 use crate::statement::Kind;
-use crate::statement::current::current;
+use crate::statement::current::current_op;
 use crate::statement::reference::Ref;
 use crate::value::{Fields, Value};
 
@@ -83,16 +83,16 @@ fn naming(
     let mut decoded: BTreeMap<&[u8], bool> = BTreeMap::new();
     let mut found = Vec::new();
     for (id, candidate) in table.records_of(kind.name()) {
-        let Some(now) = current(kind, candidate) else { continue };
-        let Some(Value::Bytes(bytes)) = now.version.fields.get(field) else { continue };
+        let Some(now) = current_op(kind, candidate).and_then(|op| candidate.versions.get(&op)) else { continue };
+        let Some(Value::Bytes(bytes)) = now.fields.get(field) else { continue };
         let names = *decoded.entry(bytes).or_insert_with(|| {
             Ref::decode(bytes).is_ok_and(|reference| {
                 (reference.nation, reference.compartment, reference.kind.as_str(), reference.id.as_str())
                     == (record.nation, record.compartment, record.kind.as_str(), record.id.as_str())
             })
         });
-        if names && takes(&now.version.fields) {
-            found.push(Ref::floating(nation, kind, id).pinned(now.version.source.envelope));
+        if names && takes(&now.fields) {
+            found.push(Ref::floating(nation, kind, id).pinned(now.source.envelope));
         }
     }
     found
