@@ -1,7 +1,7 @@
 //! The evaluation (spec 4.5): from the set of records held to the state, with no clock and no memory of arrival.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use automerge::Automerge;
 
@@ -64,11 +64,11 @@ pub struct Changes {
     pub accepted: Vec<Placed>,
     /// Envelopes accepted before and not now.
     pub dropped: Vec<(AuthorId, EnvelopeId)>,
-    /// Envelopes whose change entered its document; after a rebuild, all of the nation's.
+    /// Envelopes whose change entered its document, those of `rebuilt` nations excepted.
     pub valid: Vec<(AuthorId, EnvelopeId)>,
     /// Nations whose document may read differently now.
     pub documents: BTreeSet<NationId>,
-    /// Nations whose document was built anew: what was valid before may not be now.
+    /// Nations whose document is to be read anew: what was valid before may not be now.
     pub rebuilt: BTreeSet<NationId>,
 }
 
@@ -129,7 +129,8 @@ pub struct State {
     /// Bodies whose header is not held.
     strays: BTreeMap<(EnvelopeId, Digest), Arc<[u8]>>,
     acknowledgements: Acknowledgements,
-    sections: BTreeMap<NationId, Section>,
+    /// Documents; one whose chains lost envelopes is built anew when it is next read.
+    sections: BTreeMap<NationId, OnceLock<Section>>,
     no_section: Section,
     digests: digest::Digests,
 }
@@ -265,7 +266,7 @@ impl State {
             }
             changes.rosters.insert(nation);
             self.rosters.insert(nation, roster);
-            self.sections.entry(nation).or_default();
+            self.sections.entry(nation).or_insert_with(|| OnceLock::from(Section::default()));
             for chain in self.chains_of(&nation) {
                 touched.authors.insert(chain.author());
                 touched.witnesses.insert(chain.author());
@@ -305,29 +306,34 @@ impl State {
             changes.accepted.extend(chain.accepted_from(from).map(|held| Placed { author: *author, tip: held.tip() }));
         }
         for (nation, rebuild) in nations {
-            if self.charter.as_ref().is_none_or(|charter| charter.nation(&nation).is_none()) {
-                continue;
-            }
-            let section = self.sections.entry(nation).or_default();
-            if rebuild {
-                *section = Section::default();
-                changes.rebuilt.insert(nation);
+            self.read_on(nation, rebuild, touched, changes);
+        }
+    }
+
+    /// Stratum 4 of one nation: reads what its accepted paths gained, or leaves the document to be built when it is asked for.
+    fn read_on(&mut self, nation: NationId, rebuild: bool, touched: &Touched, changes: &mut Changes) {
+        if self.charter.as_ref().is_none_or(|charter| charter.nation(&nation).is_none()) {
+            return;
+        }
+        let slot = self.sections.entry(nation).or_insert_with(|| OnceLock::from(Section::default()));
+        if rebuild {
+            // A hostile author can fork lower and lower, one header at a time: that must not build a document each time.
+            *slot = OnceLock::new();
+        }
+        let Some(section) = slot.get_mut() else {
+            changes.rebuilt.insert(nation);
+            changes.documents.insert(nation);
+            return;
+        };
+        let first = AuthorId { nation, key: AuthorKey::ZERO };
+        let chains = self.chains.range(first..).take_while(|(author, _)| author.nation == nation);
+        for (author, chain) in chains.filter(|(author, _)| touched.authors.contains(author)) {
+            let read = section.read_chain(chain);
+            if read.any {
                 changes.documents.insert(nation);
             }
-            let first = AuthorId { nation, key: AuthorKey::ZERO };
-            for (author, chain) in self.chains.range(first..).take_while(|(author, _)| author.nation == nation) {
-                if !rebuild && !touched.authors.contains(author) {
-                    continue;
-                }
-                for seq in section.read_to(&author.key) + 1..=chain.bodies_to() {
-                    let Some((held, body)) = chain.accepted(seq).and_then(|held| Some((held, held.body()?))) else {
-                        break;
-                    };
-                    let valid = section.read(&author.key, held, body);
-                    changes.documents.insert(nation);
-                    changes.valid.extend(valid.into_iter().map(|(key, id)| (AuthorId { nation, key }, id)));
-                }
-            }
+            debug_assert_eq!(section.read_to(&author.key), chain.bodies_to());
+            changes.valid.extend(read.valid.into_iter().map(|(key, id)| (AuthorId { nation, key }, id)));
         }
     }
 
@@ -449,17 +455,23 @@ impl State {
 
     fn verdict(&self, chain: &Chain, held: &Held) -> Verdict {
         let author = chain.author();
-        self.sections.get(&author.nation).and_then(|section| section.verdict(&author.key, held)).unwrap_or(
-            Verdict::Waiting(match held.body() {
-                None => WaitingReason::BodyMissing,
-                Some(_) => WaitingReason::EarlierBodyMissing,
-            }),
-        )
+        self.section(&author.nation).verdict(&author.key, held).unwrap_or(Verdict::Waiting(match held.body() {
+            None => WaitingReason::BodyMissing,
+            Some(_) => WaitingReason::EarlierBodyMissing,
+        }))
     }
 
     /// Returns a nation's public document; empty for one that never said anything.
     pub fn section(&self, nation: &NationId) -> &Section {
-        self.sections.get(nation).unwrap_or(&self.no_section)
+        self.sections.get(nation).map_or(&self.no_section, |section| {
+            section.get_or_init(|| {
+                let mut section = Section::default();
+                self.chains_of(nation).for_each(|chain| {
+                    section.read_chain(chain);
+                });
+                section
+            })
+        })
     }
 
     /// Builds a nation's public document from the log: for audit, export and proofs; reading goes by its rows.

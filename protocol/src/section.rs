@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::body::{Body, ChangeBody};
-use crate::chain::Held;
+use crate::chain::{Chain, Held};
 use crate::compartment::PUBLIC;
 use crate::guard::{Draft, DraftWrite, Guard, Prescan, VoidReason, prescan};
 use crate::ids::{AuthorKey, ChangeHash, EnvelopeId};
@@ -145,6 +145,15 @@ enum Mark {
     UnknownKind,
 }
 
+/// What reading on brought.
+#[derive(Debug, Default)]
+pub(crate) struct ReadOn {
+    /// Whether anything was read.
+    pub(crate) any: bool,
+    /// The envelopes whose changes entered the document, with their authors.
+    pub(crate) valid: Vec<(AuthorKey, EnvelopeId)>,
+}
+
 /// A change whose own form is right.
 #[derive(Clone, Debug)]
 struct Pending {
@@ -227,8 +236,20 @@ impl Section {
         }
     }
 
+    /// Reads what the accepted path of `chain` has beyond what was read, as far as bodies are held.
+    pub(crate) fn read_chain(&mut self, chain: &Chain) -> ReadOn {
+        let author = chain.author().key;
+        let mut read = ReadOn::default();
+        for seq in self.read_to(&author) + 1..=chain.bodies_to() {
+            let Some((held, body)) = chain.accepted(seq).and_then(|held| Some((held, held.body()?))) else { break };
+            read.valid.extend(self.read(&author, held, body));
+            read.any = true;
+        }
+        read
+    }
+
     /// Reads the next envelope of an author's accepted path; returns the envelopes that became valid by it.
-    pub(crate) fn read(&mut self, author: &AuthorKey, held: &Held, body: &[u8]) -> Vec<(AuthorKey, EnvelopeId)> {
+    fn read(&mut self, author: &AuthorKey, held: &Held, body: &[u8]) -> Vec<(AuthorKey, EnvelopeId)> {
         let mark = match Body::decode(held.kind(), body) {
             Err(_) => Mark::Void(VoidReason::Malformed),
             Ok(Body::Unknown(_)) => Mark::UnknownKind,

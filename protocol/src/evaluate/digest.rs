@@ -91,7 +91,8 @@ impl State {
                 encode_tip(out, &chain.tip());
                 encode_fork(out, chain);
             });
-            out.list(self.sections.iter(), |out, (nation, section)| {
+            out.list(self.sections.keys(), |out, nation| {
+                let section = self.section(nation);
                 out.id(nation).list(section.heads().take(LIST_MAX), |out, head| {
                     out.id(head);
                 });

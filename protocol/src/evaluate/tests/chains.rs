@@ -284,3 +284,24 @@ fn bodies_above_a_missing_one_count_for_nothing_until_it_comes() {
     assert_eq!(changes.valid.len(), 2);
     assert_eq!(gap.state(), state.state());
 }
+
+#[test]
+fn a_chain_that_forks_lower_and_lower_is_read_anew_only_when_somebody_reads() {
+    let mut alliance = TestAlliance::new(1, &[("UKR", 1)]);
+    let mut state = alliance.state();
+    let mut written = Vec::new();
+    for i in 0..6 {
+        written.push(alliance.node(0, 0).write(&state, vec![draft("pledge", i, "x")]).expect("writes"));
+        admit_all(&mut state, &[&written[written.len() - 1]]);
+    }
+    let nation = alliance.nations[0].id;
+    for below in (0..5).rev() {
+        let mut twin = TestNode { tip: written[below].header.tip(), ..alliance.node(0, 0).clone() };
+        let changes = admit_all(&mut state, &[&twin.envelope(99, vec![1])]);
+        assert_eq!((changes.rebuilt.contains(&nation), changes.valid.len()), (true, 0));
+    }
+    assert_eq!(state.section(&nation).counts().valid, 1);
+    let retired = alliance.retire(0, 0, written[5].header.tip());
+    let changes = state.admit(vec![Element::Control(retired)]);
+    assert_eq!((changes.accepted.len(), changes.valid.len()), (5, 5), "what was read since is read on");
+}

@@ -103,6 +103,8 @@ struct Follower {
     accepted: BTreeSet<(AuthorId, EnvelopeId)>,
     valid: BTreeSet<(AuthorId, EnvelopeId)>,
     forks: BTreeMap<AuthorId, u64>,
+    /// Nations whose document it has to read anew.
+    stale: BTreeSet<NationId>,
 }
 
 impl Follower {
@@ -113,9 +115,17 @@ impl Follower {
         changes.control_kept.iter().for_each(|id| assert!(self.control.insert(*id)));
         changes.dropped.iter().for_each(|dropped| assert!(self.accepted.remove(dropped)));
         changes.accepted.iter().for_each(|placed| assert!(self.accepted.insert((placed.author, placed.tip.id))));
-        self.valid.retain(|(author, _)| !changes.rebuilt.contains(&author.nation));
-        changes.valid.iter().for_each(|valid| assert!(self.valid.insert(*valid)));
+        self.stale.extend(&changes.rebuilt);
+        for valid in changes.valid.iter().filter(|(author, _)| !self.stale.contains(&author.nation)) {
+            assert!(self.valid.insert(*valid));
+        }
         self.forks.extend(changes.forked.iter().copied());
+    }
+
+    fn read_anew(&mut self, state: &State) {
+        let stale = std::mem::take(&mut self.stale);
+        self.valid.retain(|(author, _)| !stale.contains(&author.nation));
+        self.valid.extend(Self::of(state).valid.into_iter().filter(|(author, _)| stale.contains(&author.nation)));
     }
 
     fn of(state: &State) -> Self {
@@ -151,9 +161,13 @@ fn in_batches(world: &World, dice: &mut Dice, mut check: impl FnMut(&State, &[El
         let batch = 1 + dice.below(most);
         let to = (done + batch).min(elements.len());
         follower.follow(&state.admit(elements[done..to].to_vec()));
+        if dice.chance(30) {
+            follower.read_anew(&state);
+        }
         done = to;
         check(&state, &elements[..done]);
     }
+    follower.read_anew(&state);
     (state, follower)
 }
 
