@@ -14,14 +14,14 @@ mod sync;
 mod wait;
 mod write;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::effect::{
     Admission, Alarm, Effect, ExchangeId, ImportOutcome, ImportRefused, Input, LinkId, Remembered, RequestId, SaveOp,
     Storage,
 };
 use crate::evaluate::{Changes, Element, State};
-use crate::ids::{AllianceId, AuthorId, AuthorKey, NationId, Timestamp};
+use crate::ids::{AllianceId, AuthorId, AuthorKey, EnvelopeId, NationId, Timestamp};
 use crate::keys::SecretKey;
 use crate::limits::STOOD_STILL_MS;
 
@@ -200,6 +200,7 @@ impl Replica {
     fn admit(&mut self, elements: Vec<Element>, ops: Vec<SaveOp>) -> Changes {
         let mut ops = ops;
         let changes = self.state.admit(elements);
+        self.drop_unkept(&mut ops);
         let kept = changes.control_kept.iter().filter_map(|id| self.state.control_record(id));
         ops.extend(kept.map(|control| SaveOp::Control(control.as_ref().clone())));
         if !ops.is_empty() {
@@ -216,6 +217,26 @@ impl Replica {
             self.control_changed();
         }
         changes
+    }
+
+    /// Of a forked chain only what every store keeps is saved (4.12); what is not is forgotten at once, so that neither
+    /// memory nor disk grows with the branches that somebody makes up.
+    fn drop_unkept(&mut self, ops: &mut Vec<SaveOp>) {
+        let author_of = |op: &SaveOp| match op {
+            SaveOp::Header(header) => Some(header.header().author_id()),
+            SaveOp::Control(_) | SaveOp::Signature { .. } | SaveOp::Body { .. } | SaveOp::Remember(_) => None,
+        };
+        let authors: BTreeSet<AuthorId> = ops.iter().filter_map(author_of).collect();
+        for author in authors {
+            let Some(chain) = self.state.chain(&author) else { continue };
+            let headers = ops.iter().filter(|op| author_of(op) == Some(author));
+            let unkept = chain.unkept_of(headers.filter_map(op_envelope));
+            if !unkept.is_empty() {
+                ops.retain(|op| op_envelope(op).is_none_or(|id| !unkept.contains(&id)));
+                self.state.forget_unkept_headers(&author);
+                self.history.stale();
+            }
+        }
     }
 
     /// Takes in control records somebody local brought.
@@ -241,6 +262,14 @@ impl Replica {
     fn fresh_exchange(&mut self) -> ExchangeId {
         self.next_exchange += 1;
         ExchangeId(self.next_exchange)
+    }
+}
+
+fn op_envelope(op: &SaveOp) -> Option<EnvelopeId> {
+    match op {
+        SaveOp::Header(header) => Some(header.id()),
+        SaveOp::Signature { id, .. } | SaveOp::Body { id, .. } => Some(*id),
+        SaveOp::Control(_) | SaveOp::Remember(_) => None,
     }
 }
 

@@ -20,6 +20,16 @@ impl Chain {
             || self.by_id.get(&held.id).is_some_and(|node| self.on_trunk(*node) || self.kept_off_trunk().contains(node))
     }
 
+    /// Returns those of `ids` that are held and not kept; none of a chain without a fork.
+    pub fn unkept_of(&self, ids: impl IntoIterator<Item = EnvelopeId>) -> BTreeSet<EnvelopeId> {
+        if self.fork.is_none() {
+            return BTreeSet::new();
+        }
+        let off_trunk = self.kept_off_trunk();
+        let kept = |node: &u32| self.on_trunk(*node) || off_trunk.contains(node);
+        ids.into_iter().filter(|id| self.by_id.get(id).is_some_and(|node| !kept(node))).collect()
+    }
+
     /// Headers held that are not kept; above a bound the caller forgets them.
     pub fn unkept(&self) -> usize {
         if self.fork.is_none() { 0 } else { self.headers.len() - self.trunk.len() - self.kept_off_trunk().len() }

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use super::peers::{ControlPass, Fault};
 use super::{Replica, Rule};
-use crate::chain::{Chain, Head};
+use crate::chain::{AuthorStatus, Chain, Head};
 use crate::effect::{CloseReason, Effect, ExchangeId, LinkId, Storage};
 use crate::frontier::FrontierEntry;
 use crate::ids::{AuthorId, Timestamp};
 use crate::limits::{
-    CONTROL_HAVE_MAX, EXCHANGE_IDLE_MS, EXCHANGES_PER_LINK_MAX, FETCH_MAX_MS, FRONTIER_SPACING_MS, SEEK_RETRY_MAX_MS,
-    SEEK_RETRY_MS,
+    CONTROL_HAVE_MAX, EXCHANGE_IDLE_MS, EXCHANGES_PER_LINK_MAX, FETCH_MAX_MS, FORK_BRANCH_HEADERS_MAX,
+    FRONTIER_SPACING_MS, SEEK_RETRY_MAX_MS, SEEK_RETRY_MS, SIGNATURE_POINT_SEQ,
 };
 use crate::message::{ControlRequest, Frame, Outcome, Page, RangeRequest, RefusedCode};
 
@@ -427,7 +427,8 @@ fn wanted(chain: &Chain, head: &Head, low: Option<(u64, u64)>) -> Option<(u64, u
             // Ours is longer: theirs has left it somewhere at or below its head.
             (None, false) => head.tip.seq,
         };
-        return Some((from, head.tip.seq));
+        let to = head.tip.seq.min(branch_end(chain));
+        return (from <= to).then_some((from, to));
     };
     if !held.linked() {
         // Held as evidence of a fork: its way down is still missing.
@@ -440,4 +441,15 @@ fn wanted(chain: &Chain, head: &Head, low: Option<(u64, u64)>) -> Option<(u64, u
     };
     let ours = chain.heads().iter().filter(on_path).map(|ours| ours.bodies_to.min(head.tip.seq)).max().unwrap_or(0);
     (ours < head.bodies_to).then_some((ours + 1, head.bodies_to))
+}
+
+/// Returns how far up a branch is asked for: beyond this nothing of a forked chain is kept (4.12).
+fn branch_end(chain: &Chain) -> u64 {
+    let Some(fork) = chain.fork() else { return u64::MAX };
+    let branch = u64::try_from(FORK_BRANCH_HEADERS_MAX).unwrap_or(u64::MAX);
+    let end = fork.saturating_add(branch).saturating_add(SIGNATURE_POINT_SEQ);
+    match chain.status() {
+        AuthorStatus::Retired { cut } | AuthorStatus::Removed { cut } => end.max(cut.seq),
+        AuthorStatus::Active | AuthorStatus::Unlisted => end,
+    }
 }

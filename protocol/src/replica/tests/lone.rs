@@ -1,6 +1,6 @@
 //! One replica, and a peer whose every frame the test chooses.
 
-use crate::effect::{CloseReason, Effect, ExchangeId, Input, LinkId, LinkUp, Source};
+use crate::effect::{CloseReason, Effect, ExchangeId, Input, LinkId, LinkUp, SaveOp, Source};
 use crate::evaluate::State;
 use crate::ids::Timestamp;
 use crate::message::{Frame, PushedEnvelope};
@@ -17,6 +17,7 @@ pub(super) struct Lone {
     pub(super) asked: Vec<(ExchangeId, Frame)>,
     pub(super) answers: Vec<Vec<Frame>>,
     pub(super) closed: Vec<CloseReason>,
+    pub(super) headers_saved: usize,
     next: u64,
 }
 
@@ -34,6 +35,7 @@ impl Lone {
             asked: Vec::new(),
             answers: Vec::new(),
             closed: Vec::new(),
+            headers_saved: 0,
             next: 1 << 20,
         };
         lone.link();
@@ -56,8 +58,10 @@ impl Lone {
                     self.answers.push(frames.iter().map(|frame| Frame::decode(frame).expect("our own")).collect());
                 }
                 Effect::Close { reason, .. } => self.closed.push(reason),
-                Effect::Save(_)
-                | Effect::Push { .. }
+                Effect::Save(ops) => {
+                    self.headers_saved += ops.iter().filter(|op| matches!(op, SaveOp::Header(_))).count();
+                }
+                Effect::Push { .. }
                 | Effect::Admission(_)
                 | Effect::Written { .. }
                 | Effect::Held { .. }

@@ -177,6 +177,19 @@ fn a_flood_of_unlinkable_headers_is_not_kept() {
 }
 
 #[test]
+fn branches_somebody_makes_up_fill_neither_memory_nor_disk() {
+    let mut lone = lone(63);
+    let author = lone.alliance.node(2, 0).author;
+    for n in 0..200 {
+        let mut twin = lone.alliance.node(2, 0).clone();
+        lone.push(&chain(&mut twin, 3, &format!("branch {n}")));
+    }
+    assert_eq!(lone.replica.state().chain(&author).expect("held").len(), 6, "two branches of three");
+    assert!(lone.headers_saved < 100, "{} headers of 600 were saved", lone.headers_saved);
+    assert_eq!(lone.strikes(), 0);
+}
+
+#[test]
 fn a_peer_that_shows_what_it_does_not_deliver_is_asked_ever_more_rarely() {
     let mut lone = lone(58);
     let mut author = lone.alliance.node(2, 0).clone();
