@@ -150,7 +150,8 @@ impl Node {
         };
         let (stop, stopped) = watch::channel(false);
         let mut registry = Registry::default();
-        let setup = Setup { config, key, store, added, stop: stopped.clone(), registry: &mut registry };
+        let store_bytes = store_bytes(home);
+        let setup = Setup { config, key, store, store_bytes, added, stop: stopped.clone(), registry: &mut registry };
         let (handle, driver, counts) = driver::start(setup).await?;
         let socket = server::bind_socket(&place.bind)
             .map_err(|source| RunError::Listen { at: place.bind.display().to_string(), source })?;
@@ -195,8 +196,18 @@ impl Node {
         let outcome = self.driver.await.map_err(|_| RunError::BrokenOff);
         // The server ends by itself; what it still says is cut short after its grace.
         drop(self.server.await);
+        // A socket that nobody listens on says less than none; the next start replaces one that stays.
+        std::fs::remove_file(&self.socket).unwrap_or_default();
         Ok(outcome??)
     }
+}
+
+/// Returns the bytes of the store's file and its write-ahead log; 0 for what cannot be read.
+fn store_bytes(home: &Home) -> u64 {
+    let store = home.store();
+    let mut log = store.clone().into_os_string();
+    log.push("-wal");
+    [store, PathBuf::from(log)].iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum()
 }
 
 /// Runs the node in `home` until SIGTERM or SIGINT; prints one line when it is up.

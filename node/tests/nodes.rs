@@ -221,6 +221,7 @@ async fn a_node_without_a_roster_writes_nothing_and_with_one_it_does() {
     assert_eq!(node.gaps().await.rows, gaps.rows, "what was written is there after a restart");
     let after = node.status().await;
     assert_eq!((after.held, after.state, after.control), (status.held, status.state, status.control));
+    assert!(after.store_bytes > 0);
     node.node.stop().await.expect("a clean stop");
 }
 

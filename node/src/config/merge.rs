@@ -61,7 +61,7 @@ pub(super) fn load(home: &Path, env: impl Fn(&str) -> Option<OsString>, flags: &
         log: parsed(
             "log",
             flags.log.clone().map(|text| (text, Source::Flag("--log"))).or(places.one("COMITY_LOG", log)?),
-            "info".to_owned(),
+            "info,libp2p_swarm=warn".to_owned(),
             "a filter such as info or comity_node=debug,libp2p=warn",
             |text| text.parse::<tracing_subscriber::EnvFilter>().ok().map(|_| text.to_owned()),
         )?,

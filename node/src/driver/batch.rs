@@ -10,8 +10,8 @@ use comity_protocol::value::record_id_from;
 
 use super::handle::{Write, WriteCall};
 use super::{
-    Answer, Call, Changes, Driver, DriverError, Effect, Input, Instant, Names, NetCommand, NetEvent, PeerAnswer, Read,
-    Reading, SaveError, SaveOp, net, notice, warn, writes,
+    Answer, Call, Changes, Driver, DriverError, Effect, Input, Instant, LinkId, Names, NetCommand, NetEvent,
+    PeerAnswer, Read, Reading, SaveError, SaveOp, net, notice, warn, writes,
 };
 use crate::api::Refusal;
 use crate::config::PeersError;
@@ -93,7 +93,11 @@ impl Driver {
 
     /// Whether the event was for the replica.
     fn handle_event(&mut self, event: NetEvent) -> bool {
-        notice::link(&self.changes, &event, self.replica.state());
+        let peer = match &event {
+            NetEvent::LinkDown { link, .. } => self.links.get(&LinkId(link.0)).copied(),
+            _ => None,
+        };
+        notice::link(&self.changes, &event, peer, self.replica.state());
         let Some(input) = net::input(event) else { return false };
         match &input {
             Input::LinkUp(up) => {
@@ -244,8 +248,7 @@ impl Driver {
                 self.tell(NetCommand::Answer { link: net::link(link), exchange: exchange.0, frames, last: true }).await;
             }
             Effect::Close { link, reason } => {
-                let peer = self.links.remove(&link);
-                if let (Some(peer), Some(pause)) = (peer, net::hold_off(reason)) {
+                if let (Some(&peer), Some(pause)) = (self.links.get(&link), net::hold_off(reason)) {
                     self.tell(NetCommand::HoldOff { peer, pause }).await;
                 }
                 self.tell(NetCommand::Close { link: net::link(link), reason: net::close_reason(reason) }).await;

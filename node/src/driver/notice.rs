@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::system_now;
 use crate::answers;
 use crate::api::model::{Change, rfc3339};
-use crate::transport::{DownReason, NetEvent};
+use crate::transport::NetEvent;
 
 /// Most envelopes of one batch that are told one by one; a catch-up brings more, and a reader reads again anyway.
 const TOLD_MAX: usize = 1_024;
@@ -32,21 +32,20 @@ fn tell(changes: &broadcast::Sender<Change>, change: Change) {
     let _ = changes.send(change);
 }
 
-/// Tells of a link that came up or went down, and of the addresses listened on.
-pub(super) fn link(changes: &broadcast::Sender<Change>, net: &NetEvent, state: &State) {
+/// Tells of a link that came up or went down; `peer` is at the other end of one that went down. The transport has logged it.
+pub(super) fn link(changes: &broadcast::Sender<Change>, net: &NetEvent, peer: Option<AuthorKey>, state: &State) {
     match net {
-        NetEvent::LinkUp { link, peer, dialer, remote, .. } => {
-            info!(link = link.0, peer = %peer.short(), dialer, remote = %remote, "link up");
+        NetEvent::LinkUp { peer, remote, .. } => {
             let detail = Some(remote.to_string());
             tell(
                 changes,
                 Change { nation: nation_of(state, peer), node: Some(peer.hex()), detail, ..event("link_up") },
             );
         }
-        NetEvent::LinkDown { link, reason } => {
-            let reason: &DownReason = reason;
-            info!(link = link.0, %reason, "link down");
-            tell(changes, Change { detail: Some(reason.to_string()), ..event("link_down") });
+        NetEvent::LinkDown { reason, .. } => {
+            let nation = peer.and_then(|peer| nation_of(state, &peer));
+            let node = peer.map(|peer| peer.hex());
+            tell(changes, Change { nation, node, detail: Some(reason.to_string()), ..event("link_down") });
         }
         NetEvent::Listening { .. }
         | NetEvent::Push { .. }

@@ -36,6 +36,8 @@ pub struct Setup<'a> {
     pub key: SecretKey,
     /// The node's store, opened.
     pub store: Store,
+    /// Bytes of the store's files; what the next save reports replaces it.
+    pub store_bytes: u64,
     /// Peers added by hand.
     pub added: AddedPeers,
     /// Turns true when the node stops.
@@ -113,7 +115,7 @@ fn own_damage(loaded: &Loaded) -> Vec<String> {
 /// # Errors
 /// [`StartError`]; nothing runs then, and the store is closed.
 pub async fn start(setup: Setup<'_>) -> Result<(Handle, Driver, Arc<Counts>), StartError> {
-    let Setup { config, key, store, added, stop, registry } = setup;
+    let Setup { config, key, store, store_bytes, added, stop, registry } = setup;
     let parts = match parts(config, key, &store, registry) {
         Ok(parts) => parts,
         Err(error) => {
@@ -138,7 +140,7 @@ pub async fn start(setup: Setup<'_>) -> Result<(Handle, Driver, Arc<Counts>), St
         make,
         clock,
         store,
-        store_bytes: 0,
+        store_bytes,
         room: Room::new(),
         own_damage,
         damage_checked: tokio::time::Instant::now(),
