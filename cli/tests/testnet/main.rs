@@ -1,0 +1,6 @@
+//! `comity testnet` with real processes: testnets that stay, and exercises from scenario to report.
+
+mod bad_input;
+mod exercise;
+mod run;
+mod up;
