@@ -28,6 +28,15 @@ pub fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
+/// Returns the files of [`sources`] that hold code of the product: none of a `tests` module.
+pub fn product_sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let is_test = |path: &Path| {
+        let below = path.strip_prefix(folder).unwrap_or(path);
+        below.iter().any(|part| part == "tests" || part == "tests.rs")
+    };
+    sources(folder).into_iter().filter(|(path, _)| !is_test(path)).collect()
+}
+
 /// Returns the lines of a source file that are code of the product: no comments, and nothing from `#[cfg(test)]` on,
 /// which by house style opens the last item of a file.
 pub fn product_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
