@@ -5,7 +5,6 @@
 //! sockets where the folder lies too deep for the operating system.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,18 +16,22 @@ use tokio::time::{Instant, sleep};
 use crate::countries::Countries;
 use crate::files::{FileError, read_json, write_json, write_text};
 use crate::relay::{Pair, RelayPlan, pairs};
-use crate::scenario::{Problem, check_codes};
+use crate::scenario::check_codes;
 use crate::wire::Status;
 
+mod error;
 mod founding;
 mod layout;
 mod node;
 mod pid;
+mod state;
 
+pub use error::TestnetError;
 pub(crate) use founding::found;
 pub use layout::{Layout, Member, TestnetFile};
 pub(crate) use node::{Node, NodeConfig, listens, ready};
 pub use pid::ProcessId;
+pub use state::{NationState, TestnetState};
 
 /// Longest wait for a process to start, for all links to come up, and for a process to stop.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,181 +49,6 @@ pub struct UpOptions {
     pub dir: PathBuf,
     /// Codes of the nations; empty for those of an existing testnet.
     pub nations: Vec<String>,
-}
-
-/// Why a testnet cannot be started, looked at or stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum TestnetError {
-    /// The nations are none.
-    #[error("nations: {0}")]
-    Nations(Problem),
-    /// The folder holds a testnet of other nations.
-    #[error("{} holds a testnet of {there}", dir.display())]
-    OtherNations {
-        /// The folder.
-        dir: PathBuf,
-        /// Its nations.
-        there: String,
-    },
-    /// The folder holds something else.
-    #[error("{} is not empty and holds no testnet", dir.display())]
-    NotATestnet {
-        /// The folder.
-        dir: PathBuf,
-    },
-    /// There is no testnet.
-    #[error("there is no testnet in {}", dir.display())]
-    Missing {
-        /// The folder.
-        dir: PathBuf,
-    },
-    /// The nation takes no part.
-    #[error("{nation} is not in the testnet of {there}")]
-    UnknownNation {
-        /// What was asked for.
-        nation: String,
-        /// The nations of the testnet.
-        there: String,
-    },
-    /// Another command starts or stops the same testnet.
-    #[error("another command is starting or stopping the testnet in {}", dir.display())]
-    Busy {
-        /// The folder.
-        dir: PathBuf,
-    },
-    /// The folder cannot be used.
-    #[error("cannot use {}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A file of the testnet cannot be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The binary cannot be started.
-    #[error("cannot start {}", exe.display())]
-    Start {
-        /// The binary.
-        exe: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A step of the founding failed.
-    #[error("`comity {command}` failed: {said}")]
-    Founding {
-        /// The arguments.
-        command: String,
-        /// What it printed.
-        said: String,
-    },
-    /// A process ended or did not answer in time.
-    #[error("{who} did not start: {said}")]
-    NotReady {
-        /// Which process.
-        who: String,
-        /// The end of its log.
-        said: String,
-    },
-}
-
-impl TestnetError {
-    /// Returns the exit code: 2 for what the operator asked for, 4 for what the machine did not do.
-    pub const fn exit(&self) -> u8 {
-        match self {
-            Self::Nations(_)
-            | Self::OtherNations { .. }
-            | Self::NotATestnet { .. }
-            | Self::Missing { .. }
-            | Self::UnknownNation { .. } => 2,
-            Self::Busy { .. }
-            | Self::Folder { .. }
-            | Self::File(_)
-            | Self::Start { .. }
-            | Self::Founding { .. }
-            | Self::NotReady { .. } => 4,
-        }
-    }
-
-    /// Returns what the operator can do, where that is clear.
-    pub const fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::OtherNations { .. } => Some("leave --nations out to start that testnet, or choose another --dir"),
-            Self::NotATestnet { .. } => Some("choose an empty or a new folder with --dir"),
-            Self::Missing { .. } => Some("start one with `comity testnet up --nations UKR,POL,DEU --dir DIR`"),
-            Self::Busy { .. } => Some("wait until it is done"),
-            _ => None,
-        }
-    }
-}
-
-/// One nation of a testnet, for people and programs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NationState {
-    /// Its code.
-    pub nation: String,
-    /// Its home.
-    pub home: PathBuf,
-    /// Its process, where it runs.
-    pub pid: Option<u32>,
-    /// Whether its node answers.
-    pub answers: bool,
-    /// Addresses its node listens on.
-    pub listen: Vec<String>,
-    /// Nodes it is connected to.
-    pub connected: usize,
-    /// Nodes it knows of.
-    pub peers: usize,
-    /// Envelopes it holds.
-    pub envelopes: Option<u64>,
-    /// Digest of the envelopes it holds.
-    pub held: Option<String>,
-    /// Digest of what it computed.
-    pub state: Option<String>,
-    /// How to work as this nation from a shell.
-    pub hint: String,
-}
-
-/// A testnet, for people and programs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TestnetState {
-    /// Its folder.
-    pub dir: PathBuf,
-    /// The relay process, where it runs.
-    pub relay_pid: Option<u32>,
-    /// Its nations.
-    pub nations: Vec<NationState>,
-}
-
-impl TestnetState {
-    /// Whether every node is connected to every other.
-    pub fn is_whole(&self) -> bool {
-        self.nations.iter().all(|nation| nation.answers && nation.connected + 1 == self.nations.len())
-    }
-
-    /// Returns the state for people: one line a nation, then a hint for each.
-    pub fn text(&self) -> String {
-        let mut out = format!("testnet in {}\n", self.dir.display());
-        for nation in &self.nations {
-            let pid = nation.pid.map_or("down".to_owned(), |pid| format!("pid {pid}"));
-            let envelopes = nation.envelopes.map_or("-".to_owned(), |count| count.to_string());
-            let state: String = nation.state.iter().flat_map(|state| state.chars().take(10)).collect();
-            out.push_str(&format!(
-                "{:<4} {pid:<12} links {}/{}  envelopes {envelopes:<8} state {state:<10} {}\n",
-                nation.nation,
-                nation.connected,
-                self.nations.len().saturating_sub(1),
-                nation.listen.join(" "),
-            ));
-        }
-        for nation in &self.nations {
-            out.push_str(&format!("{}: {}\n", nation.nation, nation.hint));
-        }
-        out
-    }
 }
 
 /// What `down` stopped.

@@ -100,6 +100,41 @@ fn other_nations_can_take_part() {
     }
 }
 
+/// Poland is no longer heard in Germany, and slowly in Ukraine.
+const ONE_WAY: &str = r#"
+name = "one-way"
+seed = 5
+as_of = 1
+nation = [{ code = "UKR", role = "recipient" }, { code = "POL" }, { code = "DEU" }]
+record = [
+  { key = "tents", by = "UKR", kind = "requirement", fields = { item = "tents", class = "IV", quantity = 9, unit = "each" } },
+  { set = "unheard", key = "offer", by = "POL", kind = "pledge", fields = { requirement = "@tents", quantity = 4 } },
+]
+timeline = [
+  { step = "write", records = "start" },
+  { step = "delay", between = ["POL", "UKR"], delay_ms = 30 },
+  { step = "cut_one_way", from = "POL", to = "DEU" },
+  { step = "write", records = "unheard" },
+  { step = "burst", every_ms = 50 },
+  { step = "wait", statements = 5 },
+  { step = "heal" },
+  { step = "stop", statements = 5 },
+]
+"#;
+
+#[test]
+fn what_a_nation_says_reaches_one_that_no_longer_hears_it_through_a_third() {
+    let _alone = alone();
+    let dir = TempDir::new().expect("a folder");
+    let path = dir.path().join("one-way.toml");
+    std::fs::write(&path, ONE_WAY).expect("a file");
+    // The offer is written while the line is cut, and that step ends only when Germany holds it.
+    let report = testnet(&["exercise", path.to_str().expect("a plain path"), "--json"]).json(0);
+    assert_sound(&report);
+    assert_eq!((&report["leaver"], &report["unreplicated_at_kill"]), (&Value::Null, &json!([])));
+    assert_eq!(cover(&report, "tents"), [0, 9, 0, 9]);
+}
+
 const ITEMS: &str = "\
 ID,countries,Announcement Date,Type of Aid General,Type of Aid Specific,Explanation,Type of item,No. of Units,\
 Original Currency,Monetary Value as Given by Source
