@@ -34,7 +34,7 @@ pub use pid::ProcessId;
 pub use state::{NationState, TestnetState};
 
 /// Longest wait for a process to start, for all links to come up, and for a process to stop.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause between two looks at something that is about to happen.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long a process may take to stop after SIGTERM before it is killed.
@@ -68,14 +68,15 @@ pub struct Stopped {
 /// # Errors
 /// [`TestnetError`]; processes this call started are stopped again.
 pub async fn up(options: &UpOptions) -> Result<TestnetState, TestnetError> {
-    if !options.nations.is_empty() {
+    let layout = if options.nations.is_empty() {
+        existing(&options.dir)?.0
+    } else {
         check_codes(&options.nations).map_err(TestnetError::Nations)?;
-    }
-    let layout = Layout::create(&options.dir)?;
+        Layout::create(&options.dir)?
+    };
     let _lock = layout.lock()?;
     let testnet = match layout.testnet()? {
         Some(testnet) => same_nations(&layout, testnet, &options.nations)?,
-        None if options.nations.is_empty() => return Err(TestnetError::Missing { dir: layout.dir().to_owned() }),
         None => {
             layout.check_empty()?;
             let countries = Countries::built_in();

@@ -21,7 +21,7 @@ use crate::report::{Cut, Kill, Leave};
 use crate::scenario::{Record, Step};
 
 /// Longest wait until both sides of a cut show each other as not connected.
-const NOTICE_PATIENCE: Duration = Duration::from_secs(30);
+const NOTICE_PATIENCE: Duration = Duration::from_secs(60);
 /// A leaver's last acknowledged write is at most this old when its node is killed, as far as the machine lets us.
 const LAST_WRITE_MAX_MS: u64 = 150;
 /// Longest pause between an acknowledged write of the leaver and its kill.

@@ -1,3 +1,7 @@
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
 use super::*;
 
 const HEAD: &str = "ID,countries,Announcement Date,Type of Aid General,Type of Aid Specific,Explanation,\
@@ -131,5 +135,59 @@ fn the_published_list_is_read_whole() {
         .to_lowercase();
     for name in ["howitzer", "gepard", "stinger", "mm ", "manpads", "tank", "mig-29"] {
         assert!(!statements.contains(name), "{name}");
+    }
+}
+
+/// Returns a field as sources have them: sensible, missing, or anything.
+fn field(rng: &mut ChaCha8Rng, sensible: &[&str]) -> Vec<u8> {
+    match rng.random_range(0..10) {
+        0 => b".".to_vec(),
+        1 => Vec::new(),
+        2 => (0..rng.random_range(0..12)).map(|_| rng.random_range(0..=255)).collect(),
+        _ => sensible.choose(rng).map_or_else(Vec::new, |text| text.as_bytes().to_vec()),
+    }
+}
+
+fn random_list(seed: u64) -> Vec<u8> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut bytes = HEAD.as_bytes().to_vec();
+    for _ in 0..rng.random_range(0..60) {
+        let mut fields = vec![
+            field(&mut rng, &["A1"]),
+            field(&mut rng, &["Poland", "Norway", "EU (Commission and Council)", "Ukraine", "Ruritania"]),
+            field(&mut rng, &["2022-03-01", "until 7/27/2022"]),
+            field(&mut rng, &["Military", "Humanitarian", "Financial"]),
+            field(&mut rng, &["Weapons", "Loan", "Medicines"]),
+            field(&mut rng, &["Panther"]),
+            field(&mut rng, &["Heavy weapon", "Ammunition", "Panther", "Humanitarian"]),
+            field(&mut rng, &["Panther"]),
+            field(&mut rng, &["1", "0", "-1", "007", "undisclosed", "1000000000000001", "99999999999999999999"]),
+            field(&mut rng, &["EUR", "JPY"]),
+            field(&mut rng, &["12", "x"]),
+        ];
+        if rng.random_range(0..10) == 0 {
+            fields.truncate(rng.random_range(0..fields.len()));
+        }
+        bytes.extend_from_slice(&fields.join(&b','));
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+#[test]
+fn every_row_read_is_a_pledge_an_observation_or_refused_whatever_it_holds() {
+    let seed = std::env::var("COMITY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    println!("COMITY_SEED={seed}");
+    for round in 0..300 {
+        let bytes = random_list(seed + round);
+        let Ok(file) = KielFile::parse(Path::new("items.csv"), bytes.as_slice()) else { continue };
+        let counts = file.counts();
+        assert!(counts.iter().all(|count| count.read == count.pledges + count.observations + count.refused));
+        assert_eq!(counts.iter().map(|count| count.read).sum::<u64>(), file.read);
+        for row in &file.rows {
+            let text = serde_json::to_string(&[row.statement(None), row.observation()]).unwrap();
+            assert!(!text.contains("Panther"), "{text}");
+            assert!(row.donor != RECIPIENT && !matches!(row.kind, Kind::Pledge { units: 0 }));
+        }
     }
 }

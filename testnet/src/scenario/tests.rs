@@ -1,3 +1,6 @@
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
 use super::*;
 
 const SMALL: &str = include_str!("../../scenarios/three-nations.toml");
@@ -85,5 +88,28 @@ fn other_nations_take_the_place_of_those_left_out() {
     ] {
         let message = scenario.clone().among(&codes(&list)).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn damaged_files_are_refused_or_run_but_never_break_the_reader() {
+    let seed = std::env::var("COMITY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    println!("COMITY_SEED={seed}");
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let lines: Vec<&str> = SMALL.lines().collect();
+    for _ in 0..500 {
+        let mut damaged = lines.clone();
+        for _ in 0..rng.random_range(1..4) {
+            let (from, to) = (rng.random_range(0..damaged.len()), rng.random_range(0..damaged.len()));
+            match rng.random_range(0..3) {
+                0 => drop(damaged.remove(from)),
+                1 => damaged.swap(from, to),
+                _ => damaged.insert(to, damaged[from]),
+            }
+        }
+        if let Ok(scenario) = Scenario::parse("damaged.toml", &damaged.join("\n")) {
+            let leaves = scenario.timeline.iter().any(|step| matches!(step, Step::Leave { .. }));
+            assert_eq!(scenario.leaver().is_some(), leaves);
+        }
     }
 }
