@@ -45,7 +45,7 @@ pub(crate) fn command() -> Command {
         }
     }
     // What `up` remembers of the last testnet is this test's own.
-    command.env("XDG_STATE_HOME", std::env::temp_dir().join(format!("comity-tests-{}", std::process::id())));
+    command.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command.stdin(Stdio::null());
     command
 }
