@@ -14,6 +14,9 @@ use crate::output::Output;
 use crate::query::{self, AsOf, Query};
 use crate::table::short;
 
+/// The heading over the options of every command that writes.
+pub const WRITING: &str = "Writing";
+
 /// Returns one command for each kind of statement.
 pub fn commands() -> impl Iterator<Item = Command> {
     Kind::ALL.into_iter().map(|kind| command(kind.spec()))
@@ -61,7 +64,7 @@ fn command(spec: &'static KindSpec) -> Command {
         .value_name("RECORD")
         .help(format!("CODE/{name}/id, or any unique prefix of it"));
     let mut command = Command::new(verb)
-        .about(format!("{} (written by: {})", spec.doc, spec.writer.name()))
+        .about(format!("{} (written by: {})", sentence(spec.doc), spec.writer.name()))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
@@ -87,6 +90,11 @@ fn command(spec: &'static KindSpec) -> Command {
     command
 }
 
+/// Returns a doc line as help says it: without the full stop.
+fn sentence(doc: &'static str) -> &'static str {
+    doc.strip_suffix('.').unwrap_or(doc)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Entry {
     New,
@@ -96,10 +104,15 @@ enum Entry {
 fn with_fields(mut command: Command, spec: &'static KindSpec, entry: Entry) -> Command {
     for field in spec.all_fields().filter(|field| field.name != "status") {
         let flag = field.name.replace('_', "-");
-        let mut arg = Arg::new(field.name).long(flag).help(field.doc).value_name(fields::value_name(&field.holds));
+        let mut arg =
+            Arg::new(field.name).long(flag).help(sentence(field.doc)).value_name(fields::value_name(&field.holds));
         arg = match field.holds {
             FieldType::List(..) | FieldType::Map(..) | FieldType::Lines(_) => arg.action(ArgAction::Append),
-            FieldType::Flag => arg.num_args(0..=1).default_missing_value("true").value_parser(["true", "false"]),
+            FieldType::Flag => arg
+                .num_args(0..=1)
+                .default_missing_value("true")
+                .value_parser(["true", "false"])
+                .hide_possible_values(true),
             FieldType::Choice(words) => arg.value_parser(words.to_vec()),
             FieldType::Degrees(_) => arg.allow_negative_numbers(true),
             _ => arg,
@@ -111,7 +124,7 @@ fn with_fields(mut command: Command, spec: &'static KindSpec, entry: Entry) -> C
 
 fn with_write(command: Command) -> Command {
     command
-        .next_help_heading("Writing")
+        .next_help_heading(WRITING)
         .arg(
             Arg::new("request-id")
                 .long("id")
@@ -154,13 +167,13 @@ fn example(spec: &KindSpec) -> String {
         Kind::Profile => "profile add --name Poland --contact 'duty officer, +48 …'",
         Kind::Hub => "hub add --name Rzeszów --hub-kind airport --code EPRZ --modes road --capacity road=400",
         Kind::Requirement => {
-            "requirement add --item 'winter tents' --class II --quantity 1000 --unit each --priority 1 --needed-by 2026-12-20"
+            "requirement add --item 'winter tents' --class II --quantity 1000 --unit each --priority 1"
         }
         Kind::Pledge => "pledge add --requirement UKR/requirement/7k3m --quantity 400 --deliver-by 2026-12-10",
         Kind::Accept => "accept add --pledge POL/pledge/9x2d --quantity 300",
         Kind::Decline => "decline add --pledge POL/pledge/9x2d --reason 'already covered'",
         Kind::Shipment => {
-            "shipment add --lines 'pledge=POL/pledge/9x2d,quantity=300' --legs 'from=Warsaw,to=Lviv,mode=road,eta=2026-12-09'"
+            "shipment add --lines 'pledge=POL/pledge/9x2d,quantity=300' --legs 'from=Warsaw,to=Lviv,mode=road'"
         }
         Kind::Dispatch => "dispatch add --shipment POL/shipment/4c8w",
         Kind::LossReport => "loss-report add --shipment POL/shipment/4c8w --line 0 --quantity 20 --reason fire",

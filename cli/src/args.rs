@@ -20,7 +20,7 @@ use crate::testnet::TestnetCommand;
 #[command(name = "comity", version, propagate_version = true, max_term_width = 100)]
 pub struct Args {
     /// This node's folder [default: $XDG_DATA_HOME/comity].
-    #[arg(long, global = true, env = "COMITY_HOME", value_name = "DIR")]
+    #[arg(long, global = true, env = "COMITY_HOME", hide_env_values = true, value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// Print one JSON object instead of text.
     #[arg(long, global = true)]
@@ -67,11 +67,14 @@ pub enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// Write the manual pages and the command reference into a folder.
+    /// Write the command reference into a folder: commands.md and schema.json.
     #[command(hide = true)]
     Reference {
         /// The folder.
         folder: PathBuf,
+        /// Also write the manual pages, below man.
+        #[arg(long)]
+        man: bool,
     },
     /// An alliance of real nodes on this machine, and exercises on it.
     #[command(subcommand)]

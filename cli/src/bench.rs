@@ -11,6 +11,7 @@ mod lab;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -28,7 +29,7 @@ pub struct BenchArgs {
 }
 
 /// One figure.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Figure {
     /// What is measured.
     pub what: String,
@@ -46,10 +47,14 @@ pub struct Figure {
     pub target: Option<f64>,
 }
 
-#[derive(Serialize)]
-struct Report {
+/// What a bench measured.
+#[derive(Serialize, ToSchema)]
+pub struct BenchReport {
+    /// Statements in the large store.
     statements: usize,
+    /// Processors of the machine.
     processors: usize,
+    /// The figures, in the order they were taken.
     figures: Vec<Figure>,
 }
 
@@ -90,7 +95,7 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<(), Failure> {
     step(output, "catch-up, cold start and memory");
     figures.extend(runtime.block_on(catch_up::run(args.statements))?);
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let report = Report { statements: args.statements, processors, figures };
+    let report = BenchReport { statements: args.statements, processors, figures };
     output.result(&report, || in_words(&report));
     Ok(())
 }
@@ -117,7 +122,7 @@ fn step(output: &Output, what: &str) {
     }
 }
 
-fn in_words(report: &Report) -> String {
+fn in_words(report: &BenchReport) -> String {
     let rows = report.figures.iter().map(|figure| {
         let amount = |value: f64| format!("{value:.*}", if value < 100.0 { 2 } else { 0 });
         vec![

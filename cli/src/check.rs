@@ -3,28 +3,44 @@
 use comity_node::home::Home;
 use comity_node::store::{Depth, check};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::failure::Failure;
 use crate::output::Output;
 
-#[derive(Serialize)]
-struct Report {
+/// What a check of a store found.
+#[derive(Serialize, ToSchema)]
+pub struct NodeCheck {
+    /// The store's file.
     store: String,
+    /// `quick` or `deep`.
     depth: &'static str,
+    /// Id of the alliance.
     alliance: String,
+    /// Id of the nation.
     nation: String,
+    /// The node's key.
     node: String,
+    /// Envelopes read.
     envelopes: u64,
+    /// Bodies read.
     bodies: u64,
+    /// Control records read.
     control: u64,
+    /// Whether nothing is damaged.
     sound: bool,
+    /// The damaged rows.
     damage: Vec<DamageRow>,
 }
 
-#[derive(Serialize)]
-struct DamageRow {
+/// One damaged row of a store.
+#[derive(Serialize, ToSchema)]
+pub struct DamageRow {
+    /// The table it stands in.
     table: &'static str,
+    /// Which row, and what is wrong with it.
     what: String,
+    /// Whether it is of this node's own chain.
     own: bool,
 }
 
@@ -36,7 +52,7 @@ pub fn run(home: &Home, depth: Depth, output: &Output) -> Result<(), Failure> {
     let path = home.store();
     let checked = check(&path, depth)?;
     let own = checked.identity.author();
-    let report = Report {
+    let report = NodeCheck {
         store: path.display().to_string(),
         depth: match checked.depth {
             Depth::Quick => "quick",
@@ -72,7 +88,7 @@ pub fn run(home: &Home, depth: Depth, output: &Output) -> Result<(), Failure> {
     ))
 }
 
-fn in_words(report: &Report) -> String {
+fn in_words(report: &NodeCheck) -> String {
     let mut text = format!(
         "{} check of {}\n{} envelopes, {} bodies, {} control records",
         report.depth, report.store, report.envelopes, report.bodies, report.control

@@ -10,6 +10,7 @@ use comity_protocol::control::{ControlRecord, nation_id};
 use comity_protocol::effect::SaveOp;
 use comity_protocol::ids::hex;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::Api;
 use crate::failure::{Exit, Failure};
@@ -31,12 +32,18 @@ pub struct InitArgs {
     pub label: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Made {
+/// The home of a new node.
+#[derive(Serialize, ToSchema)]
+pub struct NewHome {
+    /// Its folder.
     home: String,
+    /// Id of the alliance.
     alliance: String,
+    /// Code of the nation.
     nation: String,
+    /// The node's key.
     node: String,
+    /// The file by which the nation's root enrols the node.
     request: String,
 }
 
@@ -76,7 +83,7 @@ pub fn init(home: &Home, args: &InitArgs, output: &Output) -> Result<(), Failure
     let node = made.identity.node.hex();
     let request = home.request();
     file::write(&request, FileKind::NodeRequest, &[("node", &node), ("kem", &hex(&made.kem)), ("label", &label)])?;
-    let made = Made {
+    let made = NewHome {
         home: home.path().display().to_string(),
         alliance: alliance.hex(),
         nation: args.nation.clone(),

@@ -12,6 +12,7 @@ use comity_testnet::kiel::{KielError, KielFile};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::task::JoinSet;
+use utoipa::ToSchema;
 
 use crate::api::Api;
 use crate::failure::Failure;
@@ -58,7 +59,7 @@ pub struct Rows {
 }
 
 /// A row that became nothing.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct RefusedRow {
     /// The line or entry of the source.
     pub line: u64,
@@ -66,13 +67,20 @@ pub struct RefusedRow {
     pub reason: String,
 }
 
-#[derive(Serialize)]
-struct Summary {
+/// What an import did.
+#[derive(Serialize, ToSchema)]
+pub struct Imported {
+    /// The file or folder.
     source: String,
+    /// Rows read: those imported, known and refused together.
     read: u64,
+    /// Rows that are observations now.
     imported: u64,
+    /// Rows that were imported before.
     known: u64,
+    /// Rows that became nothing.
     refused: u64,
+    /// Every refused row.
     refusals: Vec<RefusedRow>,
 }
 
@@ -85,7 +93,7 @@ pub fn run(command: &ImportCommand, api: &Api, output: &Output) -> Result<(), Fa
         ImportCommand::Kiel { folder } => (folder, kiel(folder)?),
         ImportCommand::Fts { file } => (file, fts::read(file)?),
     };
-    let mut summary = Summary {
+    let mut summary = Imported {
         source: source.display().to_string(),
         read: rows.read,
         imported: 0,
@@ -114,7 +122,7 @@ pub fn progress(count: usize, output: &Output) -> ProgressBar {
 async fn write_all(
     client: Client,
     rows: Vec<Row>,
-    summary: &mut Summary,
+    summary: &mut Imported,
     bar: &ProgressBar,
 ) -> Result<(), ClientError> {
     let client = client.with_timeout(Duration::from_secs(120));
@@ -150,7 +158,7 @@ async fn write_all(
     }
 }
 
-fn in_words(summary: &Summary) -> String {
+fn in_words(summary: &Imported) -> String {
     let mut text = format!(
         "{}: {} rows read, {} imported, {} already known, {} refused",
         summary.source, summary.read, summary.imported, summary.known, summary.refused

@@ -27,6 +27,7 @@ use crate::args::{Args, Command, NodeCommand};
 use crate::failure::Failure;
 use crate::found::roster::RosterCommand;
 use crate::output::{Color, Output};
+use crate::reference::Pages;
 
 fn main() -> ExitCode {
     let matches = command().get_matches();
@@ -72,7 +73,9 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
             clap_complete::generate(*shell, &mut command(), "comity", &mut std::io::stdout());
             Ok(())
         }
-        Command::Reference { folder } => reference::write(folder, command()),
+        Command::Reference { folder, man } => {
+            reference::write(folder, command(), if *man { Pages::Man } else { Pages::None })
+        }
         Command::Testnet(command) => testnet::run(command, output),
         Command::Query(query) => query::run(query, &Api::of(&home?)?, output),
     }

@@ -6,6 +6,8 @@ mod node;
 use std::path::PathBuf;
 
 use comity_node::api::model::Change;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::Api;
 use crate::failure::Failure;
@@ -103,6 +105,15 @@ pub enum ExportFormat {
     Csv,
 }
 
+/// Where an export went.
+#[derive(Serialize, ToSchema)]
+pub struct Exported {
+    /// The file.
+    file: String,
+    /// Its lines.
+    lines: usize,
+}
+
 /// Runs a reading command.
 ///
 /// # Errors
@@ -196,7 +207,8 @@ fn export(
         None => output.text(&text),
         Some(path) => {
             std::fs::write(path, &text).map_err(|error| Failure::file("write", path, &error))?;
-            output.line(&format!("{} lines in {}", text.lines().count(), path.display()));
+            let exported = Exported { file: path.display().to_string(), lines: text.lines().count() };
+            output.result(&exported, || format!("{} lines in {}", exported.lines, exported.file));
         }
     }
     Ok(())

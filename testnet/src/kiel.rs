@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use comity_protocol::limits::{NATIONS_MAX, QUANTITY_MAX};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::countries::Countries;
 use crate::draft::Draft;
@@ -71,7 +72,7 @@ pub enum KielError {
 }
 
 /// What became of one donor's rows: `read = pledges + observations + refused`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RowCount {
     /// The donor's code; absent for refused rows whose donor is unknown.
     pub donor: Option<String>,
@@ -86,7 +87,8 @@ pub struct RowCount {
 }
 
 /// A row that became no statement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = RefusedItem)]
 pub struct RefusedRow {
     /// The line of the file the row starts on.
     pub line: u64,

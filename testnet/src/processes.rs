@@ -12,6 +12,7 @@ use std::time::Duration;
 use comity_node::client::Client;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
+use utoipa::ToSchema;
 
 use crate::countries::Countries;
 use crate::files::{FileError, read_json, write_json, write_text};
@@ -52,7 +53,7 @@ pub struct UpOptions {
 }
 
 /// What `down` stopped.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Stopped {
     /// Processes that ended after SIGTERM.
     pub stopped: Vec<String>,

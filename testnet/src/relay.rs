@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use utoipa::ToSchema;
 
 mod pump;
 mod serve;
@@ -26,7 +27,7 @@ pub use serve::{RelayPlan, RelayServeError, serve};
 pub const CONNECTIONS_PER_LINK_MAX: usize = 32;
 
 /// How a cut shows itself to the nodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CutKind {
     /// Nothing is forwarded or accepted and nobody is told, as when a line goes dead.

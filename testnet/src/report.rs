@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::kiel::{RefusedRow, RowCount};
 use crate::relay::CutKind;
@@ -14,7 +15,8 @@ mod text;
 pub use coverage::{Coverage, CoverageRow, coverage};
 
 /// What an exercise found out; one JSON object with `--json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ExerciseReport)]
 pub struct Report {
     /// The scenario's name.
     pub scenario: String,
@@ -64,11 +66,12 @@ pub struct Report {
     /// The whole run, in milliseconds.
     pub took_ms: u64,
     /// The folder of the run; absent if it was deleted.
+    #[schema(value_type = Option<String>)]
     pub dir: Option<PathBuf>,
 }
 
 /// A nation that left for good.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Leave {
     /// Its code.
     pub nation: String,
@@ -81,7 +84,7 @@ pub struct Leave {
 }
 
 /// A node that was killed with a write unanswered, and came back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Kill {
     /// Its nation.
     pub nation: String,
@@ -94,7 +97,7 @@ pub struct Kill {
 }
 
 /// A cut of links.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Cut {
     /// The sides.
     pub sides: Vec<Vec<String>>,
@@ -109,7 +112,7 @@ pub struct Cut {
 }
 
 /// What one nation wrote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Written {
     /// Its code.
     pub nation: String,
@@ -126,7 +129,7 @@ pub struct Written {
 }
 
 /// What became of the rows of a data folder.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Rows {
     /// Rows read.
     pub read: u64,

@@ -8,6 +8,7 @@ use comity_protocol::ids::{AllianceId, RootKey, Timestamp};
 use comity_protocol::keys::{RecordKind, Signature, verify};
 use comity_protocol::limits::NATIONS_MAX;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::file::{self, FileKind};
 use super::root;
@@ -58,24 +59,37 @@ pub enum GenesisCommand {
     },
 }
 
-/// A genesis as shown to a person or a program.
-#[derive(Serialize)]
-struct GenesisShown {
+/// A genesis, or its draft, as shown to a person or a program.
+#[derive(Serialize, ToSchema)]
+pub struct GenesisShown {
+    /// Id of the alliance it founds.
     alliance: String,
+    /// Name of the alliance.
     name: String,
+    /// When it was drafted.
     created: String,
+    /// Whether the file carries every founder's signature.
     signed: bool,
+    /// Nations needed to change the membership.
     quorum: usize,
+    /// By root key.
     founders: Vec<FounderShown>,
+    /// Most active node keys of a nation.
     max_active_keys: u8,
+    /// Most bytes of one node's chain.
     chain_quota: u64,
 }
 
-#[derive(Serialize)]
-struct FounderShown {
+/// One founder of a genesis.
+#[derive(Serialize, ToSchema)]
+pub struct FounderShown {
+    /// Its code.
     code: String,
+    /// Its name.
     name: String,
+    /// Its id in this alliance.
     nation: String,
+    /// Its root's public key.
     root: String,
 }
 

@@ -6,6 +6,7 @@ use comity_protocol::control::code_permitted;
 use comity_protocol::ids::{RootKey, hex};
 use comity_protocol::keys::SecretKey;
 use serde::Serialize;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::file::{self, FileKind};
@@ -25,10 +26,14 @@ pub enum RootCommand {
     },
 }
 
-#[derive(Serialize)]
-struct NewRoot<'a> {
-    code: &'a str,
+/// A nation's new root key.
+#[derive(Serialize, ToSchema)]
+pub struct NewRoot {
+    /// The nation's code.
+    code: String,
+    /// The root's public key.
     root: String,
+    /// The file that holds the secret key.
     file: String,
 }
 
@@ -46,7 +51,7 @@ pub fn run(command: &RootCommand, output: &Output) -> Result<(), Failure> {
     let root: RootKey = key.public();
     let secret = Zeroizing::new(hex(seed.as_ref()));
     file::write(out, FileKind::RootKey, &[("code", code), ("public", &root.hex()), ("secret", &secret)])?;
-    output.result(&NewRoot { code, root: root.hex(), file: out.display().to_string() }, || {
+    output.result(&NewRoot { code: code.clone(), root: root.hex(), file: out.display().to_string() }, || {
         format!("root key of {code}: {root}\nsecret in {} — keep it offline, and a copy in a safe", out.display())
     });
     Ok(())

@@ -6,6 +6,7 @@ use comity_protocol::codec::Reader;
 use comity_protocol::control::{ControlRecord, Genesis, KeyStatus, Roster, RosterKey, nation_id};
 use comity_protocol::ids::{AuthorKey, ControlId, NationId, RootKey, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::file::{self, FileKind};
 use super::{genesis, root};
@@ -78,26 +79,43 @@ pub enum RosterCommand {
     },
 }
 
-#[derive(Serialize)]
-struct RosterShown {
+/// A roster, or its draft, as shown to a person or a program.
+#[derive(Serialize, ToSchema)]
+pub struct RosterShown {
+    /// Its id.
     roster: String,
+    /// Id of the alliance.
     alliance: String,
+    /// Id of the nation.
     nation: String,
+    /// Its version, from 1.
     version: u64,
+    /// Id of the roster before it.
     prev: Option<String>,
+    /// When it was drafted.
     time: String,
+    /// Whether the root signed it.
     signed: bool,
+    /// Whether the nation closed its own chains.
     closed: bool,
+    /// The nation's nodes, by key.
     keys: Vec<KeyShown>,
 }
 
-#[derive(Serialize)]
-struct KeyShown {
+/// One node of a roster.
+#[derive(Serialize, ToSchema)]
+pub struct KeyShown {
+    /// Its key.
     node: String,
+    /// Its name.
     label: String,
+    /// Whether it witnesses for the nation.
     witness: bool,
+    /// `active` or `retired`.
     status: &'static str,
+    /// Number of a retired node's last envelope that counts.
     cut_seq: Option<u64>,
+    /// Id of that envelope.
     cut_id: Option<String>,
 }
 

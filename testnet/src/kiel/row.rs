@@ -3,6 +3,7 @@
 use comity_protocol::limits::QUANTITY_MAX;
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::{Class, Countries, Draft, Goods, RECIPIENT};
 
@@ -50,7 +51,7 @@ impl Columns {
 }
 
 /// Why a row became no statement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error, ToSchema)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Refusal {
     /// The row has more or fewer fields than the head.

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// One nation of a testnet, for people and programs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct NationState {
     /// Its code.
     pub nation: String,
     /// Its home.
+    #[schema(value_type = String)]
     pub home: PathBuf,
     /// Its process, where it runs.
     pub pid: Option<u32>,
@@ -32,9 +34,10 @@ pub struct NationState {
 }
 
 /// A testnet, for people and programs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TestnetState {
     /// Its folder.
+    #[schema(value_type = String)]
     pub dir: PathBuf,
     /// The relay process, where it runs.
     pub relay_pid: Option<u32>,

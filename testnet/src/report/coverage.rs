@@ -1,11 +1,12 @@
 //! Cover of requirements with and without one nation (DOMAIN 2.7, N-1).
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::wire::Board;
 
 /// One requirement's firm cover, in the base unit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CoverageRow {
     /// `CODE/requirement/id`.
     pub requirement: String,
