@@ -2,7 +2,8 @@
 //!
 //! It drains what waits (calls, network, the clock) into one batch of inputs, lets the replica handle each, makes all they
 //! want saved durable in one transaction, and only then carries out the other effects, in their order. Reads are answered
-//! last, so that they show nothing that is not durable. Nothing else touches the replica, and nothing here waits for a peer.
+//! last, so that they show nothing that is not durable. Nothing else touches the replica, and nothing here waits for a peer or
+//! computes for long: a view is computed elsewhere, from a snapshot taken here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,6 @@ use comity_protocol::effect::{Effect, Input, LinkId, SaveOp, Storage};
 use comity_protocol::evaluate::{Changes, State};
 use comity_protocol::ids::{AuthorKey, NationId, Timestamp};
 use comity_protocol::replica::Replica;
-use comity_protocol::view::View;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -30,10 +30,12 @@ mod net;
 mod notice;
 mod room;
 mod start;
+mod views;
 mod writes;
 
 pub use handle::{Handle, WAIT_MS, WAIT_MS_MAX, Write, as_of};
 pub use start::{Setup, StartError, start};
+pub use views::{Outlook, VIEWS_ASKED_MAX};
 
 use clock::Clock;
 use dial::Dialing;
@@ -77,11 +79,6 @@ impl Reading<'_> {
     /// The evaluated record.
     pub const fn state(&self) -> &State {
         self.replica.state()
-    }
-
-    /// Returns everything shown of the record at `as_of`.
-    pub fn view(&self, as_of: Timestamp) -> View {
-        comity_protocol::view::view(self.state(), as_of)
     }
 
     /// Returns why the node does not write; `None` if it does.

@@ -8,6 +8,7 @@ use comity_node::api::model::{
 };
 use comity_node::client::{Client, ClientError};
 use comity_node::config::{Config, Flags};
+use comity_node::driver::{Outlook, VIEWS_ASKED_MAX};
 use comity_node::home::Home;
 use comity_node::run::Node;
 use comity_protocol::control::{
@@ -623,4 +624,83 @@ async fn a_damaged_own_envelope_stops_writing_until_a_peer_brings_it_back() {
     .await;
     ukr.write(&requirement("tents", 9)).await;
     pol.stop().await.expect("a clean stop");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_that_take_long_hold_up_neither_the_loop_nor_a_link() {
+    let (_alliance, _places, nodes) = meeting(&["POL", "UKR"]).await;
+    let [pol, ukr] = nodes.as_slice() else { panic!("two nodes") };
+    converged(&[pol, ukr]).await;
+    // Every query that may be asked at a time: some are computed and do not end, the others wait for them.
+    let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Arc::new(std::sync::Mutex::new(held));
+    let mut queries = Vec::new();
+    for _ in 0..VIEWS_ASKED_MAX {
+        let (handle, begun, held) = (pol.node.handle.clone(), begun.clone(), std::sync::Arc::clone(&held));
+        let look = move |outlook: &Outlook| {
+            begun.send(()).expect("the test waits");
+            // Ends when the test lets go of the other end.
+            assert!(held.lock().expect("nobody panics").recv().is_err());
+            Ok(outlook.view().requirements.len())
+        };
+        queries.push(tokio::spawn(async move { handle.view(None, look).await }));
+    }
+    begins.recv().await.expect("a view is computed");
+    let problem = until("the node takes no more queries", async || {
+        let answer = pol.client.get_text("/v1/export", &[]);
+        match tokio::time::timeout(Duration::from_millis(500), answer).await {
+            Ok(Err(ClientError::Refused(problem))) => Some(problem),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!((problem.error.as_str(), problem.exit), ("the node is busy", 4));
+
+    let links = pol.client.get::<Peers>("/v1/peers", &[]).await.expect("it answers");
+    let since: Vec<_> = links.peers.iter().map(|peer| (peer.node.clone(), peer.connected)).collect();
+    for number in 1..=5 {
+        pol.write(&requirement("tents", number)).await;
+        ukr.write(&requirement("blankets", number)).await;
+    }
+    converged(&[pol, ukr]).await;
+    assert_eq!(pol.status().await.envelopes, 10, "writes, links and small reads go on");
+    let links = pol.client.get::<Peers>("/v1/peers", &[]).await.expect("it answers");
+    assert_eq!(since, links.peers.iter().map(|peer| (peer.node.clone(), peer.connected)).collect::<Vec<_>>());
+
+    drop(hold);
+    let mut seen = Vec::new();
+    for query in queries {
+        seen.push(query.await.expect("it ends").expect("it is answered"));
+    }
+    seen.sort_unstable();
+    assert_eq!((seen[0], seen[VIEWS_ASKED_MAX - 1]), (0, 10), "each shows the record when its turn came");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_after_an_answered_write_shows_it_whatever_else_is_asked() {
+    let (_alliance, _place, node) = alone("").await;
+    let exports: Vec<_> = (0..8)
+        .map(|_| {
+            let client = node.client.clone();
+            tokio::spawn(async move {
+                let mut lines = 0;
+                while lines < 20 {
+                    let text = client.get_text("/v1/export", &[]).await.expect("it exports");
+                    assert!(text.lines().count() >= lines, "an export never shows less than one before it");
+                    lines = text.lines().count();
+                }
+            })
+        })
+        .collect();
+    for number in 1..=20 {
+        let written = node.write(&requirement("tents", number)).await;
+        let gaps = node.gaps().await;
+        assert!(gaps.rows.iter().any(|row| row.requirement == written.record && row.quantity == number));
+        let shown: Shown = node.client.get("/v1/show", &[("ref", &written.record)]).await.expect("it answers");
+        assert_eq!((shown.record.version, shown.versions.len()), (written.version, 1));
+    }
+    for export in exports {
+        export.await.expect("it sees all");
+    }
 }

@@ -3,13 +3,13 @@
 //! This is the read model (AUTOMERGE section 10): no Automerge document is consulted. Its contents are a function of the
 //! set of writes applied, whatever their order.
 
-use std::collections::BTreeMap;
-
 use crate::ids::{AuthorKey, EnvelopeId};
 use crate::value::{Fields, OpId, Write};
 
+mod shelves;
 mod versions;
 
+use shelves::Shelves;
 pub use versions::{Versions, VersionsIter};
 
 /// Where a version comes from.
@@ -66,9 +66,11 @@ impl Record {
 pub type RecordKey = (String, String);
 
 /// All records of one nation's document.
+///
+/// A copy is cheap: it shares every record with its original, and stays as it was when that goes on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    records: BTreeMap<RecordKey, Record>,
+    records: Shelves,
     versions: usize,
 }
 
@@ -78,7 +80,7 @@ impl Table {
     /// The guard has checked that everything in `replaces` was admitted before, so the order of two calls matters only
     /// where it must: a version comes after those it replaces.
     pub fn apply(&mut self, write: Write, source: Source) {
-        let record = self.records.entry((write.kind, write.id)).or_default();
+        let record = self.records.entry((write.kind, write.id));
         for op in &write.replaces {
             if let Some(version) = record.versions.get_mut(op) {
                 version.replaced = true;
@@ -92,7 +94,7 @@ impl Table {
 
     /// Returns one record.
     pub fn record(&self, kind: &str, id: &str) -> Option<&Record> {
-        self.records.get(&(kind.to_owned(), id.to_owned()))
+        self.records.get(kind, id)
     }
 
     /// Returns all records, ascending by kind and id.
@@ -103,7 +105,7 @@ impl Table {
     /// Returns the records of one kind, ascending by id.
     pub fn records_of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Record)> {
         self.records
-            .range((kind.to_owned(), String::new())..)
+            .starting_at(kind, "")
             .take_while(move |((k, _), _)| k == kind)
             .map(|((_, id), record)| (id.as_str(), record))
     }
@@ -115,19 +117,17 @@ impl Table {
         prefix: &str,
     ) -> impl Iterator<Item = (&'a RecordKey, &'a Record)> + use<'a> {
         let (kind, prefix) = (kind.to_owned(), prefix.to_owned());
-        self.records
-            .range((kind.clone(), prefix.clone())..)
-            .take_while(move |((k, id), _)| *k == kind && id.starts_with(&prefix))
+        self.records.starting_at(&kind, &prefix).take_while(move |((k, id), _)| *k == kind && id.starts_with(&prefix))
     }
 
     /// Records held.
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.records.len()
     }
 
     /// Whether nothing is held.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.records.len() == 0
     }
 
     /// Versions held, replaced ones included.

@@ -33,6 +33,8 @@ use rows::{
 pub struct View {
     /// The moment.
     pub as_of: Timestamp,
+    /// The next moment at which a clock alone may change something: the day ends, or a claimed time is no longer ahead.
+    pub same_until: Timestamp,
     /// Needs with their cover.
     pub requirements: Vec<RequirementRow>,
     /// Offers with their buckets.
@@ -67,6 +69,11 @@ pub fn view(state: &State, as_of: Timestamp) -> View {
 }
 
 impl View {
+    /// Whether the view of the same ledger at `as_of` differs from this in the moment only (P11).
+    pub fn holds_at(&self, as_of: Timestamp) -> bool {
+        (self.as_of..self.same_until).contains(&as_of)
+    }
+
     /// Computes the view of a ledger at a moment.
     pub fn of(ledger: &Ledger<'_>, as_of: Timestamp) -> Self {
         let mut flags = Flags::default();
@@ -131,6 +138,7 @@ fn assembled(
     let requirements = reading.requirements.iter().zip(covered).zip(pledges_of);
     View {
         as_of: assembly.as_of,
+        same_until: reading.same_until(assembly.as_of),
         requirements: requirements
             .map(|((item, covered), pledges)| assembly.requirement(item, covered, pledges))
             .collect(),

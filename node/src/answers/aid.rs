@@ -1,20 +1,21 @@
 //! The aid record: board, gaps, lists, flags, and one record with its history.
 
 use axum::http::StatusCode;
-use comity_protocol::ids::{EnvelopeId, Timestamp};
+use comity_protocol::ids::EnvelopeId;
 use comity_protocol::statement::Kind;
+use comity_protocol::statement::ledger::Ledger;
 use comity_protocol::statement::reference::{Ref, RefText};
 use comity_protocol::table::Record;
 use comity_protocol::value::{Fields, Value};
-use comity_protocol::view::View;
 
 use super::rows::{Rows, buckets, cover, flag_names, flag_row, overlays};
 use crate::api::Refusal;
 use crate::api::model::{Board, BoardRow, Flags, GapRow, Gaps, Listing, PledgeCover, RecordRow, Shown, rfc3339};
-use crate::driver::Reading;
+use crate::driver::Outlook;
 
 /// Returns the answer of `/v1/board`.
-pub fn board(view: &View) -> Board {
+pub fn board(outlook: &Outlook) -> Board {
+    let view = outlook.view();
     let rows = view.requirements.iter().map(|row| BoardRow {
         requirement: row.head.name.to_string(),
         nation: row.head.name.code.clone(),
@@ -41,12 +42,12 @@ pub fn board(view: &View) -> Board {
             .collect(),
         flags: flag_names(&row.flags),
     });
-    Board { as_of: rfc3339(view.as_of), rows: rows.collect() }
+    Board { as_of: rfc3339(outlook.as_of()), rows: rows.collect() }
 }
 
 /// Returns the answer of `/v1/gaps`.
-pub fn gaps(view: &View) -> Gaps {
-    let rows = view.requirements.iter().map(|row| GapRow {
+pub fn gaps(outlook: &Outlook) -> Gaps {
+    let rows = outlook.view().requirements.iter().map(|row| GapRow {
         requirement: row.head.name.to_string(),
         item: row.item.clone(),
         quantity: row.quantity,
@@ -60,41 +61,41 @@ pub fn gaps(view: &View) -> Gaps {
         gap_if_all: row.cover.gap_if_all,
         flags: flag_names(&row.flags),
     });
-    Gaps { as_of: rfc3339(view.as_of), rows: rows.collect() }
+    Gaps { as_of: rfc3339(outlook.as_of()), rows: rows.collect() }
 }
 
 /// Returns the answer of `/v1/flags`.
-pub fn flags(view: &View) -> Flags {
-    Flags { as_of: rfc3339(view.as_of), rows: view.flags.iter().map(flag_row).collect() }
+pub fn flags(outlook: &Outlook) -> Flags {
+    Flags { as_of: rfc3339(outlook.as_of()), rows: outlook.view().flags.iter().map(flag_row).collect() }
 }
 
 /// Returns the answer of `/v1/list`.
 ///
 /// # Errors
 /// A refusal if there is no such kind.
-pub fn list(reading: &Reading<'_>, kind: &str, as_of: Timestamp) -> Result<Listing, Refusal> {
+pub fn list(outlook: &Outlook, kind: &str) -> Result<Listing, Refusal> {
     let kind = Kind::from_name(&kind.replace('-', "_")).ok_or_else(|| {
         Refusal::new(StatusCode::BAD_REQUEST, format!("there is no kind of statement called {kind:?}"))
             .hint(format!("known kinds: {}", Kind::ALL.map(Kind::name).join(", ")))
     })?;
-    let rows = Rows::new(reading, as_of);
-    Ok(Listing { as_of: rfc3339(as_of), rows: rows.of_kind(kind) })
+    let rows = Rows::new(outlook);
+    Ok(Listing { as_of: rfc3339(outlook.as_of()), rows: rows.of_kind(kind, &|_| true) })
 }
 
 /// Returns the answer of `/v1/show`.
 ///
 /// # Errors
 /// A refusal if the reference names nothing, or more than one record.
-pub fn show(reading: &Reading<'_>, reference: &str, as_of: Timestamp) -> Result<Shown, Refusal> {
-    let rows = Rows::new(reading, as_of);
-    let named = resolve(&rows, reference)?;
+pub fn show(outlook: &Outlook, reference: &str) -> Result<Shown, Refusal> {
+    let rows = Rows::new(outlook);
+    let named = resolve(&rows.ledger, reference)?;
     let missing = || not_found(reference);
     let record = rows.ledger.record(&named).ok_or_else(missing)?;
     let row = row_of(&rows, &named, record).ok_or_else(missing)?;
     let kind = Kind::from_name(&named.kind);
     let pinned = named.version.and_then(|version| record.by_envelope(&version));
     Ok(Shown {
-        as_of: rfc3339(as_of),
+        as_of: rfc3339(outlook.as_of()),
         flags: rows.flags_on(&row.record),
         record: row,
         pinned: pinned.map(|version| rows.version(kind, version)),
@@ -104,33 +105,29 @@ pub fn show(reading: &Reading<'_>, reference: &str, as_of: Timestamp) -> Result<
 }
 
 fn row_of(rows: &Rows<'_>, named: &Ref, record: &Record) -> Option<RecordRow> {
-    let code = rows.ledger.code(&named.nation);
     match Kind::from_name(&named.kind) {
-        Some(kind) => {
-            let name = format!("{code}/{}/{}", named.kind, named.id);
-            rows.of_kind(kind).into_iter().find(|row| row.record == name)
-        }
-        None => rows.unknown(&code, &named.kind, &named.id, record),
+        Some(kind) => rows.of_kind(kind, &|name| name.nation == named.nation && name.id == named.id).pop(),
+        None => rows.unknown(&rows.ledger.code(&named.nation), &named.kind, &named.id, record),
     }
 }
 
 /// Returns the record a text names: a reference, or an envelope that wrote exactly one record.
-pub(super) fn resolve(rows: &Rows<'_>, text: &str) -> Result<Ref, Refusal> {
+pub(super) fn resolve(ledger: &Ledger<'_>, text: &str) -> Result<Ref, Refusal> {
     if let Some(envelope) = EnvelopeId::from_hex(text) {
-        return by_envelope(rows, &envelope).ok_or_else(|| not_found(text));
+        return by_envelope(ledger, &envelope).ok_or_else(|| not_found(text));
     }
     let typed: RefText = text
         .parse()
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, "this is not a reference").cause(format!("{error}")))?;
-    rows.ledger.resolve(&typed, &[]).map_err(|error| {
+    ledger.resolve(&typed, &[]).map_err(|error| {
         Refusal::new(StatusCode::NOT_FOUND, "the reference names no one record")
             .cause(error.to_string())
             .hint("references are CODE/kind/id; what was not yet received from its nation cannot be referred to")
     })
 }
 
-fn by_envelope(rows: &Rows<'_>, envelope: &EnvelopeId) -> Option<Ref> {
-    rows.ledger.tables().find_map(|(nation, table)| {
+fn by_envelope(ledger: &Ledger<'_>, envelope: &EnvelopeId) -> Option<Ref> {
+    ledger.tables().find_map(|(nation, table)| {
         let ((kind, id), _) = table.records().find(|(_, record)| record.by_envelope(envelope).is_some())?;
         Some(Ref { nation: nation.id, compartment: 0, kind: kind.clone(), id: id.clone(), version: Some(*envelope) })
     })

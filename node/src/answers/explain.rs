@@ -2,36 +2,44 @@
 
 use axum::http::StatusCode;
 use comity_protocol::evaluate::EnvelopeView;
-use comity_protocol::ids::{EnvelopeId, Timestamp};
+use comity_protocol::ids::EnvelopeId;
 use comity_protocol::statement::Kind;
 use comity_protocol::statement::current::current;
+use comity_protocol::statement::ledger::Ledger;
 
 use super::aid::resolve;
 use super::node::log_row;
 use super::rows::Rows;
 use crate::api::Refusal;
 use crate::api::model::{Explanation, LogRow};
-use crate::driver::Reading;
+use crate::driver::{Outlook, Reading};
 
-/// Returns the answer of `/v1/explain`.
+/// An explanation that lacks its flags.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    explanation: Explanation,
+    /// The record it is about.
+    record: Option<String>,
+}
+
+/// Returns the answer of `/v1/explain` but for its flags, which a view is needed for.
 ///
 /// # Errors
 /// A refusal if the reference names nothing, or more than one record.
-pub fn explain(reading: &Reading<'_>, reference: &str, as_of: Timestamp) -> Result<Explanation, Refusal> {
-    let rows = Rows::new(reading, as_of);
+pub fn explain(reading: &Reading<'_>, reference: &str) -> Result<Explained, Refusal> {
     let state = reading.state();
-    let envelope_text = EnvelopeId::from_hex(reference).filter(|id| state.envelope(id).is_some());
-    let (subject, envelope) = match envelope_text {
+    let (subject, envelope) = match EnvelopeId::from_hex(reference) {
         Some(envelope) => (envelope.hex(), envelope),
         None => {
-            let named = resolve(&rows, reference)?;
-            let record = rows.ledger.record(&named);
+            let ledger = Ledger::of(state);
+            let named = resolve(&ledger, reference)?;
+            let record = ledger.record(&named);
             let counted = record.and_then(|record| match Kind::from_name(&named.kind) {
                 Some(kind) => Some(current(kind, record)?.version.source.envelope),
                 None => Some(record.winner()?.source.envelope),
             });
             let envelope = named.version.or(counted).ok_or_else(|| missing(reference))?;
-            (rows.ledger.text(&named), envelope)
+            (ledger.text(&named), envelope)
         }
     };
     let view = state.envelope(&envelope).ok_or_else(|| missing(reference))?;
@@ -40,9 +48,9 @@ pub fn explain(reading: &Reading<'_>, reference: &str, as_of: Timestamp) -> Resu
     let mut held_by: Vec<String> =
         reading.replica.held_by(&envelope).iter().map(|nation| super::code(state, nation)).collect();
     held_by.sort_unstable();
-    Ok(Explanation {
+    let explanation = Explanation {
         subject,
-        flags: record.map(|record| rows.flags_on(&record)).unwrap_or_default(),
+        flags: Vec::new(),
         steps: steps(reading, &row, &view, &held_by),
         envelope: row.envelope,
         nation: row.nation,
@@ -54,7 +62,15 @@ pub fn explain(reading: &Reading<'_>, reference: &str, as_of: Timestamp) -> Resu
         reason: row.reason,
         fork: view.chain.fork(),
         held_by,
-    })
+    };
+    Ok(Explained { explanation, record })
+}
+
+/// Returns the answer of `/v1/explain` with the flags on the record it is about.
+pub fn flagged(outlook: &Outlook, explained: Explained) -> Explanation {
+    let Explained { explanation, record } = explained;
+    let flags = record.map(|record| Rows::new(outlook).flags_on(&record)).unwrap_or_default();
+    Explanation { flags, ..explanation }
 }
 
 fn missing(reference: &str) -> Refusal {

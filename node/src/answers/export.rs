@@ -1,10 +1,8 @@
 //! Everything, one version a line: equal bytes on all nodes with equal records at one `as_of`.
 
-use comity_protocol::ids::Timestamp;
-use comity_protocol::statement::ledger::Ledger;
 use comity_protocol::view::export::{csv, jsonl};
 
-use crate::driver::Reading;
+use crate::driver::Outlook;
 
 /// How an export is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +14,9 @@ pub enum Form {
 }
 
 /// Returns every version of every record.
-pub fn export(reading: &Reading<'_>, form: Form, as_of: Timestamp) -> String {
-    let ledger = Ledger::of(reading.state());
-    let view = reading.view(as_of);
+pub fn export(outlook: &Outlook, form: Form) -> String {
     match form {
-        Form::JsonLines => jsonl(&ledger, &view),
-        Form::Csv => csv(&ledger, &view),
+        Form::JsonLines => jsonl(&outlook.ledger(), outlook.view(), outlook.as_of()),
+        Form::Csv => csv(&outlook.ledger(), outlook.view(), outlook.as_of()),
     }
 }

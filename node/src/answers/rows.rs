@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use comity_protocol::evaluate::State;
 use comity_protocol::ids::Timestamp;
 use comity_protocol::statement::Kind;
 use comity_protocol::statement::convert::shown_fields;
@@ -14,11 +13,11 @@ use comity_protocol::view::{View, rows};
 use serde_json::{Map, Value};
 
 use crate::api::model::{Buckets, Cover, FlagRow, RecordRow, VersionRow, rfc3339};
-use crate::driver::Reading;
+use crate::driver::Outlook;
 
 /// A view with what its rows are made from.
 pub(super) struct Rows<'a> {
-    pub(super) view: View,
+    pub(super) view: &'a View,
     pub(super) ledger: Ledger<'a>,
     /// Names of flags by the record they name.
     flags: BTreeMap<String, Vec<String>>,
@@ -34,9 +33,9 @@ struct Derived {
 }
 
 impl<'a> Rows<'a> {
-    /// Computes the view of `reading` at `as_of`.
-    pub(super) fn new(reading: &'a Reading<'_>, as_of: Timestamp) -> Self {
-        let view = reading.view(as_of);
+    /// Makes rows from what is shown of the record.
+    pub(super) fn new(outlook: &'a Outlook) -> Self {
+        let view = outlook.view();
         let mut flags: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for flag in &view.flags {
             for name in &flag.statements {
@@ -46,34 +45,37 @@ impl<'a> Rows<'a> {
                 }
             }
         }
-        let state: &'a State = reading.state();
-        Self { view, ledger: Ledger::of(state), flags }
+        Self { view, ledger: outlook.ledger(), flags }
     }
 
-    /// Returns every record of a kind, those that do not validate last.
-    pub(super) fn of_kind(&self, kind: Kind) -> Vec<RecordRow> {
-        let view = &self.view;
-        let plain = |head: &Head| self.row(head, Derived::default());
-        let mut rows: Vec<RecordRow> = match kind {
-            Kind::Requirement => view.requirements.iter().map(|row| self.requirement(row)).collect(),
-            Kind::Pledge => view.pledges.iter().map(|row| self.pledge(row)).collect(),
-            Kind::Accept => {
-                let state = |row: &rows::AcceptRow| Derived { state: Some(row.outcome.name()), ..Derived::default() };
-                view.accepts.iter().map(|row| self.row(&row.head, state(row))).collect()
-            }
-            Kind::Shipment => {
-                let state = |row: &rows::ShipmentRow| Derived { state: Some(row.state.name()), ..Derived::default() };
-                view.shipments.iter().map(|row| self.row(&row.head, state(row))).collect()
-            }
-            Kind::Decline => view.declines.iter().map(|row| plain(&row.head)).collect(),
-            Kind::Dispatch => view.dispatches.iter().map(|row| plain(&row.head)).collect(),
-            Kind::LossReport => view.losses.iter().map(|row| plain(&row.head)).collect(),
-            Kind::Receipt => view.receipts.iter().map(|row| plain(&row.head)).collect(),
-            Kind::Hub => view.hubs.iter().map(|row| plain(&row.head)).collect(),
-            Kind::Profile => view.profiles.iter().map(|row| plain(&row.head)).collect(),
-            Kind::Observation => view.observations.iter().map(|row| plain(&row.head)).collect(),
+    /// Returns the records of a kind whose name is asked for, those that do not validate last.
+    pub(super) fn of_kind(&self, kind: Kind, asked: &dyn Fn(&Name) -> bool) -> Vec<RecordRow> {
+        let view = self.view;
+        let plain = |head: &Head| asked(&head.name).then(|| self.row(head, Derived::default()));
+        let with = |head: &Head, state: &'static str| {
+            asked(&head.name).then(|| self.row(head, Derived { state: Some(state), ..Derived::default() }))
         };
-        rows.extend(view.invalid.iter().filter(|row| row.name.kind == kind).map(|row| self.invalid(row)));
+        let mut rows: Vec<RecordRow> = match kind {
+            Kind::Requirement => {
+                let rows = view.requirements.iter().filter(|row| asked(&row.head.name));
+                rows.map(|row| self.requirement(row)).collect()
+            }
+            Kind::Pledge => {
+                let rows = view.pledges.iter().filter(|row| asked(&row.head.name));
+                rows.map(|row| self.pledge(row)).collect()
+            }
+            Kind::Accept => view.accepts.iter().filter_map(|row| with(&row.head, row.outcome.name())).collect(),
+            Kind::Shipment => view.shipments.iter().filter_map(|row| with(&row.head, row.state.name())).collect(),
+            Kind::Decline => view.declines.iter().filter_map(|row| plain(&row.head)).collect(),
+            Kind::Dispatch => view.dispatches.iter().filter_map(|row| plain(&row.head)).collect(),
+            Kind::LossReport => view.losses.iter().filter_map(|row| plain(&row.head)).collect(),
+            Kind::Receipt => view.receipts.iter().filter_map(|row| plain(&row.head)).collect(),
+            Kind::Hub => view.hubs.iter().filter_map(|row| plain(&row.head)).collect(),
+            Kind::Profile => view.profiles.iter().filter_map(|row| plain(&row.head)).collect(),
+            Kind::Observation => view.observations.iter().filter_map(|row| plain(&row.head)).collect(),
+        };
+        let invalid = view.invalid.iter().filter(|row| row.name.kind == kind && asked(&row.name));
+        rows.extend(invalid.map(|row| self.invalid(row)));
         rows
     }
 

@@ -19,7 +19,7 @@ use super::model::{
 use super::{Refusal, events, openapi};
 use crate::answers;
 use crate::config::{PeerAddress, tcp_address};
-use crate::driver::{Handle, WAIT_MS, WAIT_MS_MAX, Write, as_of};
+use crate::driver::{Handle, Outlook, WAIT_MS, WAIT_MS_MAX, Write};
 use crate::metrics::Metrics;
 
 /// What every route may use.
@@ -163,60 +163,47 @@ pub(super) async fn log(State(api): State<Api>, Asked(query): Asked<LogQuery>) -
 #[utoipa::path(get, path = "/v1/show", params(RefQuery),
     responses((status = 200, body = Shown), (status = "default", body = Problem)))]
 pub(super) async fn show(State(api): State<Api>, Asked(query): Asked<RefQuery>) -> Answered<Shown> {
-    let look = move |reading: &crate::driver::Reading<'_>| {
-        answers::aid::show(reading, &query.reference, as_of(query.as_of.as_deref(), reading.now)?)
-    };
-    api.driver.read(look).await.map(Json)
+    let reference = query.reference;
+    api.driver.view(query.as_of, move |outlook| answers::aid::show(outlook, &reference)).await.map(Json)
 }
 
 /// Why a record or an envelope counts, or does not.
 #[utoipa::path(get, path = "/v1/explain", params(RefQuery),
     responses((status = 200, body = Explanation), (status = "default", body = Problem)))]
 pub(super) async fn explain(State(api): State<Api>, Asked(query): Asked<RefQuery>) -> Answered<Explanation> {
-    let look = move |reading: &crate::driver::Reading<'_>| {
-        answers::explain::explain(reading, &query.reference, as_of(query.as_of.as_deref(), reading.now)?)
-    };
-    api.driver.read(look).await.map(Json)
+    let reference = query.reference;
+    let gather = move |reading: &crate::driver::Reading<'_>| answers::explain::explain(reading, &reference);
+    let look = |outlook: &Outlook, explained| Ok(answers::explain::flagged(outlook, explained));
+    api.driver.view_with(query.as_of, gather, look).await.map(Json)
 }
 
 /// Requirements with what was pledged for each.
 #[utoipa::path(get, path = "/v1/board", params(AtQuery),
     responses((status = 200, body = Board), (status = "default", body = Problem)))]
 pub(super) async fn board(State(api): State<Api>, Asked(query): Asked<AtQuery>) -> Answered<Board> {
-    let look = move |reading: &crate::driver::Reading<'_>| {
-        Ok(answers::aid::board(&reading.view(as_of(query.as_of.as_deref(), reading.now)?)))
-    };
-    api.driver.read(look).await.map(Json)
+    api.driver.view(query.as_of, |outlook| Ok(answers::aid::board(outlook))).await.map(Json)
 }
 
 /// Open need.
 #[utoipa::path(get, path = "/v1/gaps", params(AtQuery),
     responses((status = 200, body = Gaps), (status = "default", body = Problem)))]
 pub(super) async fn gaps(State(api): State<Api>, Asked(query): Asked<AtQuery>) -> Answered<Gaps> {
-    let look = move |reading: &crate::driver::Reading<'_>| {
-        Ok(answers::aid::gaps(&reading.view(as_of(query.as_of.as_deref(), reading.now)?)))
-    };
-    api.driver.read(look).await.map(Json)
+    api.driver.view(query.as_of, |outlook| Ok(answers::aid::gaps(outlook))).await.map(Json)
 }
 
 /// Records of one kind.
 #[utoipa::path(get, path = "/v1/list", params(ListQuery),
     responses((status = 200, body = Listing), (status = "default", body = Problem)))]
 pub(super) async fn list(State(api): State<Api>, Asked(query): Asked<ListQuery>) -> Answered<Listing> {
-    let look = move |reading: &crate::driver::Reading<'_>| {
-        answers::aid::list(reading, &query.kind, as_of(query.as_of.as_deref(), reading.now)?)
-    };
-    api.driver.read(look).await.map(Json)
+    let kind = query.kind;
+    api.driver.view(query.as_of, move |outlook| answers::aid::list(outlook, &kind)).await.map(Json)
 }
 
 /// Conflicts and doubts.
 #[utoipa::path(get, path = "/v1/flags", params(AtQuery),
     responses((status = 200, body = Flags), (status = "default", body = Problem)))]
 pub(super) async fn flags(State(api): State<Api>, Asked(query): Asked<AtQuery>) -> Answered<Flags> {
-    let look = move |reading: &crate::driver::Reading<'_>| {
-        Ok(answers::aid::flags(&reading.view(as_of(query.as_of.as_deref(), reading.now)?)))
-    };
-    api.driver.read(look).await.map(Json)
+    api.driver.view(query.as_of, |outlook| Ok(answers::aid::flags(outlook))).await.map(Json)
 }
 
 /// All records, one a line; equal on all nodes with equal records.
@@ -228,10 +215,7 @@ pub(super) async fn export(State(api): State<Api>, Asked(query): Asked<ExportQue
         Some("csv") => (answers::export::Form::Csv, "text/csv; charset=utf-8"),
         Some(_) => return Err(Refusal::new(StatusCode::BAD_REQUEST, "format is neither jsonl nor csv")),
     };
-    let text = api
-        .driver
-        .read(move |reading| Ok(answers::export::export(reading, form, as_of(query.as_of.as_deref(), reading.now)?)))
-        .await?;
+    let text = api.driver.view(query.as_of, move |outlook| Ok(answers::export::export(outlook, form))).await?;
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
 }
 

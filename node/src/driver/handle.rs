@@ -4,6 +4,7 @@ use comity_protocol::ids::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::Reading;
+use super::views::Views;
 use crate::api::Refusal;
 use crate::api::model::{Change, ControlAnswer, Draft, PeerAnswer, WriteAnswer};
 use crate::config::PeerAddress;
@@ -20,6 +21,7 @@ pub struct Handle {
     pub(super) calls: mpsc::Sender<Call>,
     pub(super) changes: broadcast::Sender<Change>,
     pub(super) transport: TransportHandle,
+    pub(super) views: Views,
 }
 
 /// A read of the replica between two batches; it answers its caller itself.
@@ -79,7 +81,7 @@ pub(super) struct WriteCall {
 }
 
 impl Handle {
-    /// Reads what is durable; `look` runs in the driver, so it computes and does not wait.
+    /// Reads what is durable; `look` runs in the driver, so it neither waits nor computes for long (see [`Handle::view`]).
     ///
     /// # Errors
     /// What `look` refuses, or that the node is stopping.

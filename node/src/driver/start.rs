@@ -17,6 +17,7 @@ use super::clock::Clock;
 use super::dial::Dialing;
 use super::handle::{CALLS_MAX, CHANGES_MAX, Handle};
 use super::room::Room;
+use super::views::Views;
 use super::writes::Writes;
 use super::{Counts, Driver, DriverError, Effect, Facts, NetCommand, NetEvent, SaveError, TransportHandle, net};
 use crate::blame::Blame;
@@ -126,7 +127,8 @@ pub async fn start(setup: Setup<'_>) -> Result<(Handle, Driver, Arc<Counts>), St
     let Parts { facts, make, clock, replica, own_damage, transport, events } = parts;
     let (call_sender, calls) = mpsc::channel(CALLS_MAX);
     let changes = broadcast::Sender::new(CHANGES_MAX);
-    let handle = Handle { calls: call_sender, changes: changes.clone(), transport: transport.clone() };
+    let handle =
+        Handle { calls: call_sender, changes: changes.clone(), transport: transport.clone(), views: Views::new() };
     let counts = Arc::new(Counts::default());
     let dialing = Dialing {
         configured: config.peers.value.clone(),

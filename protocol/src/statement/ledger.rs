@@ -27,6 +27,15 @@ pub struct Ledger<'a> {
     tables: BTreeMap<NationId, &'a Table>,
 }
 
+/// What members said by some moment, held apart from the state it was taken from.
+///
+/// Taking one copies no record: tables share them. It is what a view is computed from while the state goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    nations: Vec<NationName>,
+    tables: BTreeMap<NationId, Table>,
+}
+
 /// Most candidates an ambiguous reference lists.
 pub const CANDIDATES_MAX: usize = 8;
 
@@ -52,11 +61,22 @@ pub enum ResolveError {
     },
 }
 
+impl Snapshot {
+    /// Takes a snapshot of a state.
+    pub fn of(state: &State) -> Self {
+        let tables = state.nations().map(|member| (member.id, state.section(&member.id).table().clone()));
+        Self { nations: state.nations().map(name).collect(), tables: tables.collect() }
+    }
+
+    /// Returns the ledger of what was said.
+    pub fn ledger(&self) -> Ledger<'_> {
+        Ledger::new(self.nations.clone(), self.tables.iter().map(|(nation, table)| (*nation, table)).collect())
+    }
+}
+
 impl<'a> Ledger<'a> {
     /// Returns the ledger of a state: its members and what they say in the open.
     pub fn of(state: &'a State) -> Self {
-        let name =
-            |member: &CharterMember| NationName { id: member.id, code: member.code.clone(), name: member.name.clone() };
         let tables = state.nations().map(|member| (member.id, state.section(&member.id).table())).collect();
         Self::new(state.nations().map(name).collect(), tables)
     }
@@ -180,6 +200,10 @@ impl<'a> Ledger<'a> {
             }),
         }
     }
+}
+
+fn name(member: &CharterMember) -> NationName {
+    NationName { id: member.id, code: member.code.clone(), name: member.name.clone() }
 }
 
 fn named<'a>(nation: NationId, kind: &str, id: &str, record: &'a Record) -> (Ref, &'a Record) {

@@ -46,6 +46,14 @@ impl Ref {
         writer.into_bytes()
     }
 
+    /// Whether `bytes` are a reference to the same record, floating or pinned.
+    pub(super) fn same_record(&self, bytes: &[u8]) -> bool {
+        RefParts::decode(bytes).is_ok_and(|other| {
+            (other.nation, other.compartment, other.kind, other.id)
+                == (self.nation, self.compartment, self.kind.as_str(), self.id.as_str())
+        })
+    }
+
     /// Reads the canonical encoding.
     ///
     /// # Errors

@@ -37,8 +37,9 @@ struct Line {
 }
 
 /// Returns every version of every statement as JSON lines: by nation, kind, id and operation, keys always the same and in
-/// the same order. Quantities are base units, references whole, times RFC 3339, absent is null. `view` is that of `ledger`.
-pub fn jsonl(ledger: &Ledger<'_>, view: &View) -> String {
+/// the same order. Quantities are base units, references whole, times RFC 3339, absent is null. `view` is that of `ledger` and
+/// holds at `as_of`.
+pub fn jsonl(ledger: &Ledger<'_>, view: &View, as_of: Timestamp) -> String {
     let mut text = String::new();
     let facts = facts(view);
     for line in lines(ledger, &facts) {
@@ -60,7 +61,7 @@ pub fn jsonl(ledger: &Ledger<'_>, view: &View) -> String {
             ("standing", line.standing.map_or(DraftValue::Null, string)),
             ("derived", line.derived.map_or(DraftValue::Null, string)),
             ("fields", DraftValue::Map(line.fields)),
-            ("as_of", DraftValue::Text(view.as_of.rfc3339())),
+            ("as_of", DraftValue::Text(as_of.rfc3339())),
         ];
         text.push('{');
         for (place, (key, value)) in keys.iter().enumerate() {
@@ -77,7 +78,7 @@ pub fn jsonl(ledger: &Ledger<'_>, view: &View) -> String {
 }
 
 /// Returns the same as CSV (RFC 4180 with line feeds), the fields as JSON in the last column.
-pub fn csv(ledger: &Ledger<'_>, view: &View) -> String {
+pub fn csv(ledger: &Ledger<'_>, view: &View, as_of: Timestamp) -> String {
     let facts = facts(view);
     let mut text = String::from(
         "as_of,record,nation,code,kind,id,version,author,seq,time,replaces,state,invalid,standing,derived,fields\n",
@@ -86,7 +87,7 @@ pub fn csv(ledger: &Ledger<'_>, view: &View) -> String {
         let mut fields = String::new();
         write_json(&mut fields, &DraftValue::Map(line.fields));
         let columns = [
-            view.as_of.rfc3339(),
+            as_of.rfc3339(),
             line.record,
             line.nation,
             line.code,

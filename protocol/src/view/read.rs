@@ -14,6 +14,7 @@ use crate::statement::typed::{
 };
 use crate::statement::{Kind, Status};
 use crate::table::{Record, Version};
+use crate::time::Day;
 
 /// The version of a record that counts, read.
 pub(super) struct Item<'a, T> {
@@ -72,6 +73,8 @@ pub(super) struct Reading<'a> {
     pub(super) receipts: Vec<Item<'a, Receipt<'a>>>,
     pub(super) observations: Vec<Item<'a, Observation<'a>>>,
     pub(super) invalid: Vec<InvalidRow>,
+    /// When the first claimed time that is too far ahead is so no longer.
+    skew_ends: Option<Timestamp>,
 }
 
 /// Reads every record of a known kind; raises the flags that need nothing but the record itself.
@@ -119,6 +122,8 @@ impl<'a> Reading<'a> {
         if time.0 > as_of.plus_ms(SKEW_MS).0 {
             let detail = format!("written {} by its own clock", time.rfc3339());
             flags.raise(FlagCode::ClockSkew, [shown.clone()], [&*shown.code], detail);
+            let ends = Timestamp(time.0 - SKEW_MS);
+            self.skew_ends = Some(self.skew_ends.map_or(ends, |first| first.min(ends)));
         }
         let surviving = now.surviving.len();
         let statement = match now.statement {
@@ -156,6 +161,13 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Returns the first moment after `as_of`, for which this was read, at which another view may follow from it.
+    pub(super) fn same_until(&self, as_of: Timestamp) -> Timestamp {
+        // Deadlines are days, and pass when these end (R3).
+        let tomorrow = Day::of(as_of).plus(1).start();
+        self.skew_ends.map_or(tomorrow, |ends| ends.min(tomorrow))
+    }
+
     fn sort(&mut self) {
         fn by_time<T>(items: &mut [Item<'_, T>]) {
             items.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -191,9 +203,9 @@ impl<'a> Reading<'a> {
 }
 
 /// How urgent a requirement is (R8); what is for none comes last.
-fn urgency(requirement: Option<&Item<'_, Requirement<'_>>>) -> (u8, crate::time::Day) {
-    requirement.map_or((u8::MAX, crate::time::Day::MAX), |requirement| {
-        (requirement.says.priority, requirement.says.needed_by.unwrap_or(crate::time::Day::MAX))
+fn urgency(requirement: Option<&Item<'_, Requirement<'_>>>) -> (u8, Day) {
+    requirement.map_or((u8::MAX, Day::MAX), |requirement| {
+        (requirement.says.priority, requirement.says.needed_by.unwrap_or(Day::MAX))
     })
 }
 

@@ -182,10 +182,10 @@ proptest! {
         let tables = paper.tables(|_| {});
         let ledger = Ledger::new(paper.nations(), tables.iter().map(|(id, table)| (*id, table)).collect());
         let view = View::of(&ledger, NOW);
-        let exported = comity_protocol::view::export::jsonl(&ledger, &view);
+        let exported = comity_protocol::view::export::jsonl(&ledger, &view, view.as_of);
         for line in exported.lines() {
             assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
         }
-        let _ = comity_protocol::view::export::csv(&ledger, &view);
+        let _ = comity_protocol::view::export::csv(&ledger, &view, view.as_of);
     }
 }

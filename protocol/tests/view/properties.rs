@@ -1,10 +1,11 @@
 //! DOMAIN 2.11 over random histories of nodes that have not heard everything.
 
 use comity_protocol::ids::Timestamp;
+use comity_protocol::testing::FOUNDED_MS;
 use comity_protocol::view::View;
 use comity_protocol::view::coverage::coverage;
 use comity_protocol::view::rows::Standing;
-use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest};
+use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use serde_json::{Value as Json, json};
 
 use crate::paper::{CODES, Paper, nation};
@@ -240,6 +241,29 @@ proptest! {
         let (early, mut late) = (at(early), at(late));
         late.as_of = early.as_of;
         prop_assert_eq!(early, late);
+    }
+
+    #[test]
+    fn a_view_that_holds_later_is_the_later_view(
+        steps in steps(),
+        early in 0..3 * Timestamp::DAY_MS,
+        later in prop_oneof![0..40_000_u64, 0..2 * Timestamp::DAY_MS],
+        skewed in any::<bool>(),
+    ) {
+        let (paper, _) = history(&steps);
+        // Either around deadlines, or while some claimed times are still too far ahead.
+        let early = if skewed { FOUNDED_MS - 600_000 + early % 30_000 } else { NOW.0 + 18 * Timestamp::DAY_MS + early };
+        let mut view = paper.view(Timestamp(early));
+        let until = paper.view(Timestamp(view.same_until.0 - 1));
+        let later = paper.view(Timestamp(early + later));
+        prop_assert!(view.holds_at(view.as_of) && view.holds_at(until.as_of) && !view.holds_at(view.same_until));
+        let holds = view.holds_at(later.as_of);
+        view.as_of = until.as_of;
+        prop_assert_eq!(&view, &until);
+        view.as_of = later.as_of;
+        if holds {
+            prop_assert_eq!(view, later);
+        }
     }
 
     /// P10 and the N-1 of 2.7: it never adds cover, and without a nation that said nothing it is the identity.

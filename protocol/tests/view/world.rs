@@ -4,7 +4,7 @@ use comity_protocol::evaluate::{Element, State, evaluate};
 use comity_protocol::guard::DraftWrite;
 use comity_protocol::ids::{EnvelopeId, NationId, Timestamp};
 use comity_protocol::statement::draft::{Draft, DraftError};
-use comity_protocol::statement::ledger::Ledger;
+use comity_protocol::statement::ledger::{Ledger, Snapshot};
 use comity_protocol::statement::prepare::{Entry, Prepared, prepare};
 use comity_protocol::testing::{FOUNDED_MS, TestAlliance, TestEnvelope};
 use comity_protocol::value::record_id_from;
@@ -134,6 +134,8 @@ impl World {
     /// All three must show the same, and export the same bytes.
     pub fn heal(&mut self, as_of: Timestamp) -> View {
         self.cut = false;
+        let earlier = Snapshot::of(&self.west);
+        let shown_earlier = view(&self.west, as_of);
         for envelope in self.said_east.clone() {
             self.west.admit(envelope.elements().to_vec());
         }
@@ -151,11 +153,14 @@ impl World {
         }
         let fresh = evaluate(self.alliance.anchor(), backwards);
         let shown = view(&self.west, as_of);
-        let exported = export::jsonl(&Ledger::of(&self.west), &shown);
+        let exported = export::jsonl(&Ledger::of(&self.west), &shown, shown.as_of);
+        assert_eq!(View::of(&earlier.ledger(), as_of), shown_earlier, "a snapshot stays as it was");
+        let snapshot = Snapshot::of(&self.west);
+        assert_eq!(View::of(&snapshot.ledger(), as_of), shown, "a snapshot shows what its state does");
         for state in [&self.east, &third, &fresh] {
             let other = view(state, as_of);
             assert_eq!(other, shown, "both arrival orders show the same");
-            assert_eq!(export::jsonl(&Ledger::of(state), &other), exported);
+            assert_eq!(export::jsonl(&Ledger::of(state), &other, other.as_of), exported);
         }
         check_identities(&shown);
         shown
@@ -165,7 +170,7 @@ impl World {
     pub fn exported(&self, side: Side, as_of: Timestamp) -> (String, String) {
         let shown = view(self.state(side), as_of);
         let ledger = Ledger::of(self.state(side));
-        (export::jsonl(&ledger, &shown), export::csv(&ledger, &shown))
+        (export::jsonl(&ledger, &shown, shown.as_of), export::csv(&ledger, &shown, shown.as_of))
     }
 }
 

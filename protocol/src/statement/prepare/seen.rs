@@ -1,7 +1,5 @@
 //! What the writer of a version had seen (R7): the answers to the record it revises, and the fellow receipts of a line.
 
-use std::collections::BTreeMap;
-
 use super::Entry;
 use crate::ids::NationId;
 use crate::statement::Kind;
@@ -15,7 +13,10 @@ const FILLED_MAX: usize = 256;
 /// Adds what is known here to `seen`, after what the draft itself names.
 pub(super) fn fill(entry: &Entry<'_>, kind: Kind, id: &str, fields: &mut Fields) {
     let own = Ref::floating(entry.nation, kind, id);
+    let revision = entry.draft.record.is_some();
     let found = match kind {
+        // Nothing can answer what was not said yet.
+        Kind::Requirement | Kind::Pledge | Kind::Shipment if !revision => Vec::new(),
         Kind::Requirement => answers(entry, &[Kind::Pledge], "requirement", &own),
         Kind::Pledge => answers(entry, &[Kind::Accept, Kind::Decline], "pledge", &own),
         Kind::Shipment => answers(entry, &[Kind::Receipt], "shipment", &own),
@@ -79,19 +80,14 @@ fn naming(
     takes: &dyn Fn(&Fields) -> bool,
 ) -> Vec<Ref> {
     let Some(table) = entry.ledger.table(&nation) else { return Vec::new() };
-    // The same few references are met again and again in a table: each is decoded once.
-    let mut decoded: BTreeMap<&[u8], bool> = BTreeMap::new();
+    // A reference lies in its bytes in one way: those of another record differ in what they begin with.
+    let begins = Ref { version: None, ..record.clone() }.encode();
+    let begins = begins.split_last().map_or_else(Default::default, |(_, begins)| begins);
     let mut found = Vec::new();
     for (id, candidate) in table.records_of(kind.name()) {
         let Some(now) = current_op(kind, candidate).and_then(|op| candidate.versions.get(&op)) else { continue };
         let Some(Value::Bytes(bytes)) = now.fields.get(field) else { continue };
-        let names = *decoded.entry(bytes).or_insert_with(|| {
-            Ref::decode(bytes).is_ok_and(|reference| {
-                (reference.nation, reference.compartment, reference.kind.as_str(), reference.id.as_str())
-                    == (record.nation, record.compartment, record.kind.as_str(), record.id.as_str())
-            })
-        });
-        if names && takes(&now.fields) {
+        if bytes.starts_with(begins) && record.same_record(bytes) && takes(&now.fields) {
             found.push(Ref::floating(nation, kind, id).pinned(now.source.envelope));
         }
     }
