@@ -199,7 +199,7 @@ fn write(draft: Draft, matches: &ArgMatches, api: &Api, output: &Output) -> Resu
     })?;
     output.result(&answer, || in_words(&answer));
     if answer.wait_satisfied == Some(false) {
-        return Err(Failure::refused(format!("{} other nations did not confirm in time", wait))
+        return Err(Failure::refused(format!("{} of {wait} other nations confirmed in time", answer.held_by.len()))
             .because(format!("held by {} so far; it is durable here", list(&answer.held_by)))
             .hint("nothing is lost: it spreads as soon as they can be reached"));
     }

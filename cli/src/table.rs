@@ -28,6 +28,9 @@ pub fn table(columns: &[Column], rows: Vec<Vec<String>>, nothing: &str) -> Strin
         });
         table.add_row(cells);
     }
+    if let Some(first) = table.column_mut(0) {
+        first.set_padding((0, 1));
+    }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 

@@ -72,7 +72,7 @@ pub struct GenesisShown {
     signed: bool,
     /// Nations needed to change the membership.
     quorum: usize,
-    /// By root key.
+    /// By code.
     founders: Vec<FounderShown>,
     /// Most active node keys of a nation.
     max_active_keys: u8,
@@ -108,11 +108,11 @@ pub fn run(command: &GenesisCommand, output: &Output) -> Result<(), Failure> {
             let genesis = load_draft(draft)?;
             let key = root::load(root)?;
             let (public, signature) = genesis.sign(&key);
-            if !genesis.founders.iter().any(|founder| founder.root == public) {
+            let Some(founder) = genesis.founders.iter().find(|founder| founder.root == public) else {
                 return Err(Failure::refused(format!("{} is not the root key of any founder", root.display()))
                     .because(format!("the draft names no root {public}"))
                     .hint("the founder's root public key must stand in the draft before it can sign"));
-            }
+            };
             file::write(
                 out,
                 FileKind::GenesisSignature,
@@ -122,7 +122,7 @@ pub fn run(command: &GenesisCommand, output: &Output) -> Result<(), Failure> {
                     ("signature", &comity_protocol::ids::hex(&signature.0)),
                 ],
             )?;
-            show(&genesis, Signed::No, output);
+            show(&genesis, Signed::By { code: &founder.code, out }, output);
         }
         GenesisCommand::Assemble { draft, signatures, out } => {
             let signed = assemble(load_draft(draft)?, signatures)?;
@@ -151,10 +151,15 @@ pub fn load(path: &Path) -> Result<SignedGenesis, Failure> {
     decode_signed(path, &bytes)
 }
 
+/// Whose signatures a genesis carries.
 #[derive(Clone, Copy)]
-enum Signed {
+enum Signed<'a> {
+    /// Every founder's.
     Yes,
+    /// None yet.
     No,
+    /// None itself; one founder's went into a file of its own.
+    By { code: &'a str, out: &'a Path },
 }
 
 fn draft(name: &str, founders: &[String]) -> Result<Genesis, Failure> {
@@ -263,32 +268,34 @@ fn load_signature(path: &Path, alliance: &AllianceId) -> Result<(RootKey, Signat
     Ok((root, Signature(bytes)))
 }
 
-fn show(genesis: &Genesis, signed: Signed, output: &Output) {
+fn show(genesis: &Genesis, signed: Signed<'_>, output: &Output) {
     let alliance = genesis.alliance_id();
     let members = genesis.founders.len();
+    let mut founders: Vec<FounderShown> = genesis
+        .founders
+        .iter()
+        .map(|founder| FounderShown {
+            code: founder.code.clone(),
+            name: founder.name.clone(),
+            nation: nation_id(&alliance, &founder.root).hex(),
+            root: founder.root.hex(),
+        })
+        .collect();
+    founders.sort_by(|a, b| a.code.cmp(&b.code));
     let shown = GenesisShown {
         alliance: alliance.hex(),
         name: genesis.name.clone(),
         created: rfc3339(Timestamp(genesis.created_ms)),
         signed: matches!(signed, Signed::Yes),
         quorum: members * 2 / 3 + 1,
-        founders: genesis
-            .founders
-            .iter()
-            .map(|founder| FounderShown {
-                code: founder.code.clone(),
-                name: founder.name.clone(),
-                nation: nation_id(&alliance, &founder.root).hex(),
-                root: founder.root.hex(),
-            })
-            .collect(),
+        founders,
         max_active_keys: genesis.params.max_active_keys,
         chain_quota: genesis.params.chain_quota,
     };
-    output.result(&shown, || in_words(&shown));
+    output.result(&shown, || in_words(&shown, signed));
 }
 
-fn in_words(shown: &GenesisShown) -> String {
+fn in_words(shown: &GenesisShown, signed: Signed<'_>) -> String {
     let mut text = format!(
         "alliance {:?}, drafted {}\nid {}\n{} founders; membership changes need {} of {}:\n",
         shown.name,
@@ -306,6 +313,10 @@ fn in_words(shown: &GenesisShown) -> String {
             "note: with fewer than 4 nations no lying nation is tolerated, and with 3 or fewer none can be removed\n",
         );
     }
-    text.push_str(if shown.signed { "signed by every founder" } else { "not yet signed by every founder" });
+    match signed {
+        Signed::Yes => text.push_str("signed by every founder"),
+        Signed::No => text.push_str("not yet signed"),
+        Signed::By { code, out } => text.push_str(&format!("signature of {code} in {}", out.display())),
+    }
     text
 }

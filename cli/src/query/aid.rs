@@ -230,7 +230,7 @@ pub fn shown(shown: &Shown) -> String {
     }
     if shown.versions.len() > 1 {
         let _ = writeln!(text, "versions, newest first:");
-        for version in &shown.versions {
+        for version in shown.versions.iter().rev() {
             let standing = if version.replaced { "replaced" } else { "stands" };
             let _ = writeln!(text, "  {} {} {standing}", version.time, version.version);
         }

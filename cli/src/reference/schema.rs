@@ -97,7 +97,7 @@ pub fn text(mut command: Command) -> String {
 }
 
 fn table(command: &Command, above: &str, commands: &mut BTreeMap<String, &'static [&'static str]>) {
-    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+    for sub in super::visible(command) {
         let path = format!("{above} {}", sub.get_name()).trim().to_owned();
         table(sub, &path, commands);
         if !answers(&path).is_empty() {

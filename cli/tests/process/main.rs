@@ -5,4 +5,7 @@ mod crash;
 mod founding;
 mod harness;
 mod joining;
+mod json;
 mod replication;
+#[path = "../schema/mod.rs"]
+mod schema;

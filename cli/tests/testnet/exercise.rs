@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::run::{alone, command, runs, testnet, until};
+use crate::schema::Schema;
 
 fn list<'a>(report: &'a Value, key: &str) -> &'a Vec<Value> {
     report[key].as_array().unwrap_or_else(|| panic!("{key} is no list in {report}"))
@@ -43,6 +44,7 @@ fn the_largest_donor_leaves_and_four_requirements_change_cover() {
     let dir = TempDir::new().expect("a folder");
     let path = dir.path().to_str().expect("a plain path");
     let report = testnet(&["exercise", "--json", "--dir", path]).json(0);
+    Schema::committed().check("testnet exercise", &report);
     assert_sound(&report);
     assert_eq!(report["scenario"], "largest-donor-leaves");
     assert_eq!(list(&report, "nations").len(), 8);
@@ -156,6 +158,7 @@ fn every_row_of_an_item_list_is_one_statement_or_a_counted_refusal() {
     std::fs::write(data.join("items.csv"), ITEMS).expect("a file");
     let plain = |path: &Path| path.to_str().expect("a plain path").to_owned();
     let report = testnet(&["exercise", "--data", &plain(&data), "--dir", &plain(&run), "--json"]).json(0);
+    Schema::committed().check("testnet exercise", &report);
     assert_sound(&report);
     assert_eq!(report["nations"], json!(["UKR", "NOR", "POL"]));
     let rows = &report["rows"];

@@ -3,4 +3,6 @@
 mod bad_input;
 mod exercise;
 mod run;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod up;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::run::{Ran, alone, command, runs, testnet};
+use crate::schema::Schema;
 
 /// A testnet's folder; whatever still runs in it is stopped at the end of the test.
 struct Net {
@@ -79,7 +80,12 @@ fn up_status_exec_and_down_work_twice_and_stop_their_own_processes_only() {
     let hint = state["nations"][1]["hint"].as_str().expect("a hint");
     assert!(hint.contains("COMITY_HOME=") && hint.contains("/POL"), "{hint}");
     let running = pids(&state);
-    assert_eq!(net.down()["stopped"], json!(["UKR", "POL", "DEU", "relay"]));
+    let schema = Schema::committed();
+    schema.check("testnet up", &state);
+    schema.check("testnet status", &testnet(&["status", "--dir", net.dir(), "--json"]).json(0));
+    let down = net.down();
+    schema.check("testnet down", &down);
+    assert_eq!(down["stopped"], json!(["UKR", "POL", "DEU", "relay"]));
     assert!(running.iter().all(|pid| !runs(*pid)));
     assert_eq!(net.down()["not_running"], json!(["UKR", "POL", "DEU", "relay"]));
     // The record is still there.

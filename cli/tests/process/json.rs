@@ -1,0 +1,231 @@
+//! Every command's JSON is what docs/cli/schema.json says it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Alliance, Node, comity, command, need, row, until};
+use crate::schema::Schema;
+
+/// Commands that print the JSON of a testnet; its own tests hold it against the same schema.
+const LABORATORY: [&str; 4] = ["testnet down", "testnet exercise", "testnet status", "testnet up"];
+
+/// Runs commands with `--json`, holds their answers against the schema, and remembers which were run.
+struct Checked {
+    schema: Schema,
+    run: BTreeSet<String>,
+}
+
+impl Checked {
+    /// Runs `command` with `args`, on the home of `node` if there is one.
+    #[track_caller]
+    fn run(&mut self, node: Option<&Node>, command: &str, args: &[&str]) -> Value {
+        let words: Vec<&str> = command.split(' ').chain(args.iter().copied()).chain(["--json"]).collect();
+        let ran = node.map_or_else(|| comity(&words), |node| node.run(&words));
+        let answer = ran.json();
+        self.answered(command, &answer);
+        answer
+    }
+
+    #[track_caller]
+    fn answered(&mut self, command: &str, answer: &Value) {
+        self.schema.check(command, answer);
+        self.run.insert(command.to_owned());
+    }
+}
+
+#[test]
+fn every_answer_in_json_fits_its_schema() {
+    let mut checked = Checked { schema: Schema::committed(), run: BTreeSet::new() };
+    founding(&mut checked);
+    let alliance = Alliance::found(&["UKR", "POL", "DEU"]);
+    let ukr = alliance.start("UKR", &[]);
+    let pol = alliance.start("POL", &["--peer", &ukr.address]);
+    until("they are linked", || (ukr.connected() == 1).then_some(()));
+    statements(&mut checked, &ukr, &pol);
+    reading(&mut checked, &ukr, &alliance);
+    imports(&mut checked, &ukr, &alliance);
+    checked.run(Some(&ukr), "roster import", &[&alliance.path("DEU.roster")]);
+    checked.run(Some(&ukr), "peers add", &["/ip4/127.0.0.1/tcp/9"]);
+    checked.run(Some(&ukr), "peers", &[]);
+    checked.run(Some(&ukr), "peers remove", &["/ip4/127.0.0.1/tcp/9"]);
+    checked.run(None, "bench", &["--statements", "1100", "--rounds", "1"]);
+    checked.run.extend(LABORATORY.map(str::to_owned));
+    assert_eq!(checked.run, checked.schema.commands(), "every described command was run, and no other");
+}
+
+/// Founds an alliance of two and enrols and retires a node of one.
+fn founding(checked: &mut Checked) {
+    let folder = tempfile::TempDir::new().expect("a folder for the test");
+    let path = |name: &str| folder.path().join(name).to_str().expect("a UTF-8 path").to_owned();
+    let mut founders = Vec::new();
+    for code in ["UKR", "POL"] {
+        let made = checked.run(None, "root new", &[code, "--out", &path(&format!("{code}.root"))]);
+        founders.push(format!("{code}={}", made["root"].as_str().expect("a key")));
+    }
+    let draft = path("draft");
+    let founder = ["--founder", &founders[0], "--founder", &founders[1], "--name", "Test", "--out", &draft];
+    checked.run(None, "genesis draft", &founder);
+    for code in ["UKR", "POL"] {
+        let (root, out) = (path(&format!("{code}.root")), path(&format!("{code}.sig")));
+        checked.run(None, "genesis sign", &[&draft, "--root", &root, "--out", &out]);
+    }
+    let genesis = path("genesis");
+    checked.run(None, "genesis assemble", &[&draft, &path("UKR.sig"), &path("POL.sig"), "--out", &genesis]);
+    let shown = checked.run(None, "genesis show", &[&genesis]);
+    assert_eq!(shown["founders"].as_array().map(Vec::len), Some(2));
+    let home = path("home");
+    checked.run(None, "init", &["--genesis", &genesis, "--nation", "POL", "--home", &home]);
+    let (draft, root, first) = (path("r1.draft"), path("POL.root"), path("r1"));
+    let request = format!("{home}/node.request");
+    let node = ["--genesis", &genesis, "--nation", "POL", "--request", &request, "--out", &draft];
+    checked.run(None, "roster enrol", &node);
+    checked.run(None, "roster sign", &[&draft, "--root", &root, "--out", &first]);
+    checked.run(None, "roster show", &[&first]);
+    checked.run(None, "roster import", &["--home", &home, &first]);
+    let retire = ["--genesis", &genesis, "--prev", &first, "--node", "POL-1", "--cut", "0", "--out", &path("r2.draft")];
+    let retired = checked.run(None, "roster retire", &retire);
+    assert_eq!((&retired["version"], &retired["keys"][0]["status"]), (&json!(2), &json!("retired")));
+    checked.run(None, "node check", &["--deep", "--home", &home]);
+}
+
+/// Says one thing of every kind, looks at it, revises it, and takes it back.
+fn statements(checked: &mut Checked, ukr: &Node, pol: &Node) {
+    let mut made: BTreeMap<&str, (&Node, String)> = BTreeMap::new();
+    let mut add = |checked: &mut Checked, node, kind, args: &[&str]| {
+        let answer = checked.run(Some(node), &format!("{kind} add"), &[args, &["--wait", "1"]].concat());
+        assert_eq!(answer["wait_satisfied"], true, "{kind}: {answer}");
+        let record = answer["record"].as_str().expect("a record").to_owned();
+        made.insert(kind, (node, record.clone()));
+        record
+    };
+    add(checked, ukr, "profile", &["--name", "Ukraine", "--contact", "duty officer"]);
+    add(checked, ukr, "hub", &["--name", "Lviv", "--hub-kind", "rail", "--modes", "road", "--capacity", "road=400"]);
+    let tents =
+        ["--item", "tents", "--class", "II", "--quantity", "1000", "--unit", "each", "--needed-by", "2026-12-20"];
+    let requirement = add(checked, ukr, "requirement", &tents);
+    let towards = ["--requirement", &requirement, "--quantity", "400"];
+    let other = add(checked, pol, "pledge", &towards);
+    let pledge = add(checked, pol, "pledge", &towards);
+    add(checked, ukr, "decline", &["--pledge", &other, "--reason", "already covered"]);
+    add(checked, ukr, "accept", &["--pledge", &pledge, "--quantity", "300"]);
+    let line = format!("pledge={pledge},quantity=300");
+    let shipment = add(checked, pol, "shipment", &["--lines", &line, "--legs", "from=Warsaw,to=Lviv,mode=road"]);
+    add(checked, pol, "dispatch", &["--shipment", &shipment, "--at", "2026-11-20T08:00:00Z"]);
+    let of = ["--shipment", &shipment, "--line", "0"];
+    add(checked, pol, "loss-report", &[of.as_slice(), &["--quantity", "20"]].concat());
+    add(checked, ukr, "receipt", &[of.as_slice(), &["--counted", "270", "--damaged", "torn=5", "--final"]].concat());
+    add(checked, ukr, "observation", &["--source", "a newspaper", "--item", "blankets", "--date", "2026-11-01"]);
+    let described = checked.schema.commands();
+    for (kind, (node, record)) in &made {
+        let listed = checked.run(Some(node), &format!("{kind} list"), &["--as-of", "2030-01-01T00:00:00Z"]);
+        assert_eq!(
+            (&listed["as_of"], row(&listed, "record", record)["fields"].is_object()),
+            (&json!("2030-01-01T00:00:00.000Z"), true)
+        );
+        checked.run(Some(node), &format!("{kind} revise"), &[record, "--ext-refs", "a number of our own"]);
+        let shown = checked.run(Some(node), &format!("{kind} show"), &[record]);
+        assert_eq!(shown["versions"].as_array().map(Vec::len), Some(2), "{shown:#}");
+    }
+    // What others rest on goes last.
+    for kind in [
+        "observation",
+        "receipt",
+        "loss-report",
+        "dispatch",
+        "shipment",
+        "decline",
+        "accept",
+        "pledge",
+        "requirement",
+        "hub",
+        "profile",
+    ] {
+        let (node, record) = &made[kind];
+        for verb in ["close", "withdraw"] {
+            let command = format!("{kind} {verb}");
+            if described.contains(&command) {
+                checked.run(Some(node), &command, &[record]);
+            }
+        }
+    }
+}
+
+/// Looks at everything, and asserts what the issue asks of `status` and `gaps`.
+fn reading(checked: &mut Checked, ukr: &Node, alliance: &Alliance) {
+    let status = checked.run(Some(ukr), "status", &[]);
+    assert_keys(
+        &status,
+        "alliance nation node version peers envelopes statements held state forks waiting void quota_used store_bytes",
+    );
+    assert_keys(&status["peers"][0], "nation node connected lag");
+    assert_keys(&status["peers"][0]["lag"], "behind ahead");
+    assert_eq!(status["store_bytes_max"], Value::Null, "what is not set is null");
+    let requirement = need(ukr, "7");
+    let gaps = checked.run(Some(ukr), "gaps", &[]);
+    let gap = row(&gaps, "requirement", &requirement);
+    let keys = "requirement item quantity unit delivered in_transit to_ship offered gap_firm gap_after_offers gap_if_all flags";
+    assert_keys(gap, keys);
+    assert_eq!((&gap["quantity"], &gap["gap_firm"]), (&json!(7), &json!(7)), "quantities are numbers");
+    checked.run(Some(ukr), "board", &[]);
+    checked.run(Some(ukr), "flags", &[]);
+    let log = checked.run(Some(ukr), "log", &["--limit", "3"]);
+    assert_eq!((log["rows"].as_array().map(Vec::len), &log["more"]), (Some(3), &json!(true)));
+    checked.run(Some(ukr), "nations", &[]);
+    let version = checked.run(Some(ukr), "show", &[&requirement])["record"]["version"].clone();
+    let pinned = format!("{requirement}@{}", version.as_str().expect("an id"));
+    assert_eq!(checked.run(Some(ukr), "show", &[&pinned])["pinned"]["version"], version);
+    checked.run(Some(ukr), "explain", &[&requirement]);
+    let out = alliance.path("out.csv");
+    checked.run(Some(ukr), "export", &["csv", "--out", &out]);
+    for line in ukr.run(&["export", "jsonl"]).stdout.lines() {
+        checked.answered("export", &serde_json::from_str(line).expect("one JSON object a line"));
+    }
+    watch(checked, ukr);
+}
+
+/// Follows changes until one is told.
+fn watch(checked: &mut Checked, node: &Node) {
+    let mut child = command()
+        .arg("--home")
+        .arg(&node.home)
+        .args(["watch", "--count", "1", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    until("a change is told", || {
+        need(node, "1");
+        child.try_wait().expect("our own child")
+    });
+    let output = child.wait_with_output().expect("our own child");
+    checked.answered("watch", &serde_json::from_slice(&output.stdout).expect("one JSON object"));
+}
+
+/// Imports a small list of each form, with a row that is refused.
+fn imports(checked: &mut Checked, node: &Node, alliance: &Alliance) {
+    let folder = alliance.path("items");
+    fs::create_dir(&folder).expect("our own folder");
+    let items = "ID,countries,Announcement Date,Type of Aid General,Type of Aid Specific,Explanation,Type of item,\
+        No. of Units,Original Currency,Monetary Value as Given by Source\n\
+        PL1,Poland,2022-03-02,Humanitarian,Equipment,blankets,Humanitarian,500,EUR,9000\nbroken,row\n";
+    fs::write(format!("{folder}/items.csv"), items).expect("our own file");
+    let kiel = checked.run(Some(node), "import kiel", &[&folder]);
+    assert_eq!(["read", "imported", "refused"].map(|key| kiel[key].as_u64()), [Some(2), Some(1), Some(1)]);
+    let flows = json!({"data": {"flows": [{
+        "id": "1", "date": "2020-01-01T00:00:00Z", "amountUSD": 100, "status": "paid", "originalAmount": null,
+        "originalCurrency": null, "description": "made for a test", "childFlowIds": null,
+        "sourceObjects": [{"type": "Organization", "name": "Donor"}], "destinationObjects": []
+    }]}});
+    let file = alliance.path("flows.json");
+    fs::write(&file, flows.to_string()).expect("our own file");
+    checked.run(Some(node), "import fts", &[&file]);
+}
+
+#[track_caller]
+fn assert_keys(value: &Value, keys: &str) {
+    for key in keys.split_whitespace() {
+        assert!(value.get(key).is_some(), "no {key} in {value:#}");
+    }
+}
