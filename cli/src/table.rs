@@ -94,6 +94,11 @@ pub fn number(count: u64) -> String {
     out
 }
 
+/// Returns a count with what is counted, in the plural where there is not one of it.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", number(count), if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +112,7 @@ mod tests {
     #[test]
     fn numbers_are_grouped() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([1, 2].map(|count| counted(count, "row")), ["1 row", "2 rows"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comity_node::api::model::{Log, Nations, Peers, Status};
 
 use crate::output::now_jiff;
-use crate::table::{Column, ago, dash, number, short, table, visible};
+use crate::table::{Column, ago, counted, dash, number, short, table, visible};
 
 /// Returns `status` in words.
 pub fn status(status: &Status) -> String {
@@ -26,9 +26,10 @@ pub fn status(status: &Status) -> String {
     row("listens", if status.listen.is_empty() { "nowhere".to_owned() } else { status.listen.join(" ") });
     let connected = status.peers.iter().filter(|peer| peer.connected).count();
     row("peers", format!("{connected} of {} connected", status.peers.len()));
-    row("record", format!("{} statements in {} envelopes", number(status.statements), number(status.envelopes)));
+    row("record", format!("{} in {}", counted(status.statements, "statement"), counted(status.envelopes, "envelope")));
     row("waiting", format!("{}, void {}", number(status.waiting), number(status.void)));
     row("held", short(&status.held));
+    row("control", short(&status.control));
     row("state", short(&status.state));
     row(
         "charter",

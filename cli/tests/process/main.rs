@@ -9,3 +9,4 @@ mod json;
 mod replication;
 #[path = "../schema/mod.rs"]
 mod schema;
+mod transcripts;

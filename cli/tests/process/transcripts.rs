@@ -1,0 +1,32 @@
+//! The sessions of the manual are real: every `$ comity …` in it is run, and what it prints is what stands below it.
+
+mod session;
+mod words;
+
+use crate::transcripts::session::Session;
+
+#[test]
+fn the_session_of_the_readme_is_real() {
+    let mut session = Session::new("/tmp");
+    session.play("README.md", "A five-minute session");
+}
+
+#[test]
+fn the_sessions_of_the_operating_manual_are_real() {
+    let mut session = Session::new("/home");
+    session.play("docs/operating.md", "Founding an alliance by mail");
+    // Kyiv does what the manual shows for Warsaw.
+    for command in [
+        "kyiv$ comity init --genesis bridge.genesis --nation UKR --label kyiv-1",
+        "kyiv$ cp ~/.local/share/comity/node.request kyiv.request",
+        "kyiv$ comity roster enrol --genesis bridge.genesis --nation UKR --request kyiv.request --out UKR.draft",
+        "kyiv$ comity roster sign UKR.draft --root UKR.root --out UKR.roster",
+        "kyiv$ comity roster import UKR.roster",
+        "kyiv$ comity node run --listen /ip4/0.0.0.0/tcp/7400 &",
+    ] {
+        session.run(command);
+    }
+    session.play("docs/operating.md", "Setting up a node");
+    session.play("docs/operating.md", "From need to receipt");
+    session.play("docs/operating.md", "Looking at it");
+}
