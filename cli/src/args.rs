@@ -97,7 +97,7 @@ pub enum PeersCommand {
     },
     /// Dial this address no more.
     Remove {
-        /// The address as `peers` shows it.
+        /// The address as `peers` shows it, or host:port.
         address: String,
     },
 }

@@ -27,7 +27,7 @@ pub enum Query {
         #[arg(long, value_name = "CODE")]
         nation: Option<String>,
         /// How many.
-        #[arg(long, default_value_t = 20, value_name = "N")]
+        #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Show one statement: its latest version, its history, who refers to it.
@@ -39,7 +39,7 @@ pub enum Query {
     },
     /// Say why a statement or an envelope stands as it does.
     Explain {
-        /// CODE/kind/id, any unique prefix of it, or an envelope id.
+        /// CODE/kind/id, any unique prefix of it, or the first digits of an envelope id.
         reference: String,
         #[command(flatten)]
         as_of: AsOf,

@@ -1,7 +1,7 @@
 //! Why a record or an envelope counts, or does not, step by step.
 
 use axum::http::StatusCode;
-use comity_protocol::evaluate::EnvelopeView;
+use comity_protocol::evaluate::{EnvelopeView, State};
 use comity_protocol::ids::EnvelopeId;
 use comity_protocol::statement::Kind;
 use comity_protocol::statement::current::current;
@@ -13,6 +13,9 @@ use super::rows::Rows;
 use crate::api::Refusal;
 use crate::api::model::{Explanation, LogRow};
 use crate::driver::{Outlook, Reading};
+
+/// Fewest digits by which an envelope is looked for.
+const FIRST_DIGITS_MIN: usize = 4;
 
 /// An explanation that lacks its flags.
 #[derive(Clone, Debug)]
@@ -32,14 +35,21 @@ pub fn explain(reading: &Reading<'_>, reference: &str) -> Result<Explained, Refu
         Some(envelope) => (envelope.hex(), envelope),
         None => {
             let ledger = Ledger::of(state);
-            let named = resolve(&ledger, reference)?;
-            let record = ledger.record(&named);
-            let counted = record.and_then(|record| match Kind::from_name(&named.kind) {
-                Some(kind) => Some(current(kind, record)?.version.source.envelope),
-                None => Some(record.winner()?.source.envelope),
-            });
-            let envelope = named.version.or(counted).ok_or_else(|| missing(reference))?;
-            (ledger.text(&named), envelope)
+            match resolve(&ledger, reference) {
+                Ok(named) => {
+                    let record = ledger.record(&named);
+                    let counted = record.and_then(|record| match Kind::from_name(&named.kind) {
+                        Some(kind) => Some(current(kind, record)?.version.source.envelope),
+                        None => Some(record.winner()?.source.envelope),
+                    });
+                    let envelope = named.version.or(counted).ok_or_else(|| missing(reference))?;
+                    (ledger.text(&named), envelope)
+                }
+                Err(refusal) => {
+                    let envelope = by_first_digits(state, reference).ok_or(refusal)?;
+                    (envelope.hex(), envelope)
+                }
+            }
         }
     };
     let view = state.envelope(&envelope).ok_or_else(|| missing(reference))?;
@@ -71,6 +81,23 @@ pub fn flagged(outlook: &Outlook, explained: Explained) -> Explanation {
     let Explained { explanation, record } = explained;
     let flags = record.map(|record| Rows::new(outlook).flags_on(&record)).unwrap_or_default();
     Explanation { flags, ..explanation }
+}
+
+/// Returns the one envelope whose id starts with these digits, as `log` prints them.
+fn by_first_digits(state: &State, digits: &str) -> Option<EnvelopeId> {
+    if !(FIRST_DIGITS_MIN..=64).contains(&digits.len()) {
+        return None;
+    }
+    let starts = |id: &EnvelopeId| {
+        digits.bytes().zip(0..).all(|(digit, place): (u8, usize)| {
+            let byte = id.as_bytes()[place / 2];
+            let half = if place % 2 == 0 { byte >> 4 } else { byte & 15 };
+            char::from_digit(u32::from(half), 16) == Some(char::from(digit))
+        })
+    };
+    let mut found = state.chains().flat_map(|chain| chain.iter()).map(|held| held.id()).filter(starts);
+    let envelope = found.next()?;
+    found.next().is_none().then_some(envelope)
 }
 
 fn missing(reference: &str) -> Refusal {
