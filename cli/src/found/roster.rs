@@ -98,7 +98,7 @@ pub struct RosterShown {
     signed: bool,
     /// Whether the nation closed its own chains.
     closed: bool,
-    /// The nation's nodes, by key.
+    /// The nation's nodes, by label.
     keys: Vec<KeyShown>,
 }
 
@@ -300,6 +300,8 @@ fn parse_cut(text: &str) -> Result<comity_protocol::ids::Tip, Failure> {
 }
 
 fn show(roster: &Roster, signed: Signed, output: &Output) {
+    let mut keys: Vec<KeyShown> = roster.keys.iter().map(key_shown).collect();
+    keys.sort_by(|a, b| (&a.label, &a.node).cmp(&(&b.label, &b.node)));
     let shown = RosterShown {
         roster: roster.id().hex(),
         alliance: roster.alliance.hex(),
@@ -309,7 +311,7 @@ fn show(roster: &Roster, signed: Signed, output: &Output) {
         time: rfc3339(Timestamp(roster.time_ms)),
         signed: matches!(signed, Signed::Yes),
         closed: roster.closed,
-        keys: roster.keys.iter().map(key_shown).collect(),
+        keys,
     };
     output.result(&shown, || in_words(&shown, &roster.nation, &roster.root));
 }

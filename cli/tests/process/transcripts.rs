@@ -29,4 +29,6 @@ fn the_sessions_of_the_operating_manual_are_real() {
     session.play("docs/operating.md", "Setting up a node");
     session.play("docs/operating.md", "From need to receipt");
     session.play("docs/operating.md", "Looking at it");
+    session.lose("warsaw");
+    session.play("docs/operating.md", "Replacing a node");
 }

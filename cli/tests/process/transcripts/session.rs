@@ -15,7 +15,7 @@ use crate::harness::{PATIENCE, command, until};
 const BINARY: &str = env!("CARGO_BIN_EXE_comity");
 
 /// Verbs that can be repeated until what was said elsewhere has arrived.
-const READING: [&str; 9] = ["board", "explain", "flags", "gaps", "log", "nations", "peers", "show", "status"];
+const READING: [&str; 10] = ["board", "explain", "flags", "gaps", "list", "log", "nations", "peers", "show", "status"];
 /// Verbs that write nothing where they fail.
 const WRITING: [&str; 2] = ["add", "revise"];
 
@@ -55,6 +55,13 @@ impl Session {
     /// Runs one command that stands in no page.
     pub(super) fn run(&mut self, command: &str) {
         self.step(&Step { command: command.to_owned(), shown: Vec::new() });
+    }
+
+    /// Ends the node of a machine at once, as if the machine had gone.
+    pub(super) fn lose(&mut self, place: &str) {
+        let (mut child, _) = self.nodes.remove(place).expect("that node runs");
+        child.kill().expect("our own child");
+        child.wait().expect("our own child");
     }
 
     fn step(&mut self, step: &Step) {

@@ -99,7 +99,7 @@ impl Ids {
             let is_named = part.len() >= 4 && out.ends_with(['/', '=', '@', ':']);
             let known = self.0.iter().find(|(written, _)| written.starts_with(part));
             match known {
-                Some((_, real)) if is_named => out.push_str(real),
+                Some((written, real)) if is_named || written == part => out.push_str(real),
                 _ if part == "…" => {}
                 _ => out.push_str(part),
             }
