@@ -5,7 +5,7 @@ mod node;
 
 use std::path::PathBuf;
 
-use comity_node::api::model::Change;
+use comity_node::api::model::{Board, Change, Gaps};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -149,12 +149,14 @@ pub fn run(query: &Query, api: &Api, output: &Output) -> Result<(), Failure> {
         }
         Query::Watch { count } => watch(*count, api, output)?,
         Query::Board { as_of } => {
-            let board = api.run(|client| async move { client.get("/v1/board", &as_of.query()).await })?;
-            output.result(&board, || aid::board(&board));
+            let board: Board = api.run(|client| async move { client.get("/v1/board", &as_of.query()).await })?;
+            let units = units(api, output, &board.as_of)?;
+            output.result(&board, || aid::board(&board, &units));
         }
         Query::Gaps { as_of, all } => {
-            let gaps = api.run(|client| async move { client.get("/v1/gaps", &as_of.query()).await })?;
-            output.result(&gaps, || aid::gaps(&gaps, *all));
+            let gaps: Gaps = api.run(|client| async move { client.get("/v1/gaps", &as_of.query()).await })?;
+            let units = units(api, output, &gaps.as_of)?;
+            output.result(&gaps, || aid::gaps(&gaps, *all, &units));
         }
         Query::Flags { as_of } => {
             let flags = api.run(|client| async move { client.get("/v1/flags", &as_of.query()).await })?;
@@ -163,6 +165,16 @@ pub fn run(query: &Query, api: &Api, output: &Output) -> Result<(), Failure> {
         Query::Export { format, as_of, out } => export(*format, as_of, out.as_ref(), api, output)?,
     }
     Ok(())
+}
+
+/// Asks for the units in which people typed their requirements; only text needs them.
+fn units(api: &Api, output: &Output, as_of: &str) -> Result<aid::Units, Failure> {
+    if output.json() {
+        return Ok(aid::Units::new());
+    }
+    let query = [("kind", "requirement"), ("as_of", as_of)];
+    let listing = api.run(|client| async move { client.get("/v1/list", &query).await })?;
+    Ok(aid::units(&listing))
 }
 
 /// Prints the records of one kind.

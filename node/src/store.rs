@@ -264,7 +264,8 @@ impl Store {
     /// Finishes what waits, empties the write-ahead log, and releases the lock.
     pub async fn close(self) {
         let Self { live, catch_up, reader, stopped, .. } = self;
-        drop((live, catch_up, reader));
+        reader.close().await;
+        drop((live, catch_up));
         // An error means the thread has ended already.
         stopped.await.unwrap_or_default();
     }

@@ -145,7 +145,7 @@ pub fn field_key(path: &Path, fields: &FileFields, name: &str) -> Result<Zeroizi
 /// Writes a record file: one field `record`, in hexadecimal.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_record(path: &Path, kind: FileKind, record: &[u8]) -> Result<(), Failure> {
     write(path, kind, &[("record", &hex(record))])
 }

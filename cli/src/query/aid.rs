@@ -1,28 +1,68 @@
 //! The aid record in words.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use comity_node::api::model::{Board, BoardRow, Explanation, FlagRow, Flags, Gaps, Listing, RecordRow, Shown};
+use comity_protocol::statement::units::Unit;
 use serde_json::Value;
 
 use crate::output::now_jiff;
 use crate::table::{Column, ago, dash, number, short, table, visible};
 
+/// The unit each requirement was typed in, by its reference: text shows quantities in it, JSON in the base unit.
+pub type Units = BTreeMap<String, String>;
+
+/// Returns the units of a listing of requirements.
+pub fn units(requirements: &Listing) -> Units {
+    let unit = |row: &RecordRow| Some((row.record.clone(), row.fields.get("unit")?.as_str()?.to_owned()));
+    requirements.rows.iter().filter_map(unit).collect()
+}
+
+/// A unit in which every quantity of one line is a short decimal number.
+struct Scale {
+    unit: Option<Unit>,
+    symbol: String,
+}
+
+impl Scale {
+    /// Takes the requirement's own unit, or the base unit where that would not show `quantities` exactly.
+    fn of(requirement: &str, units: &Units, base: &str, quantities: &[u64]) -> Self {
+        let unit = units.get(requirement).and_then(|symbol| Unit::find(symbol));
+        let exact = unit.filter(|unit| quantities.iter().all(|quantity| unit.from_base(*quantity).is_some()));
+        match exact {
+            Some(unit) => Self { unit: Some(unit), symbol: unit.symbol.to_owned() },
+            None => Self { unit: None, symbol: base.to_owned() },
+        }
+    }
+
+    fn amount(&self, base: u64) -> String {
+        let scaled = self.unit.and_then(|unit| unit.from_base(base));
+        match scaled {
+            Some(text) => text.parse().map_or(text, number),
+            None => number(base),
+        }
+    }
+}
+
 /// Returns `board` as a table of requirements with their pledges below them.
-pub fn board(board: &Board) -> String {
+pub fn board(board: &Board, units: &Units) -> String {
     let mut rows = Vec::new();
     for row in &board.rows {
-        rows.push(requirement_line(row));
+        let cover = &row.cover;
+        let shown = [cover.quantity, cover.delivered, cover.in_transit, cover.to_ship, cover.gap_firm];
+        let scale = Scale::of(&row.requirement, units, &cover.unit, &shown);
+        rows.push(requirement_line(row, &scale));
         for pledge in &row.pledges {
             let buckets = &pledge.buckets;
             rows.push(vec![
                 format!("  {}", pledge.pledge),
                 String::new(),
-                number(buckets.pledged),
-                number(buckets.delivered),
-                number(buckets.in_transit),
-                number(buckets.to_ship),
-                number(buckets.offered_firm + buckets.offered_conditional),
+                scale.amount(buckets.pledged),
+                scale.amount(buckets.delivered),
+                scale.amount(buckets.in_transit),
+                scale.amount(buckets.to_ship),
+                scale.amount(buckets.offered_firm + buckets.offered_conditional),
                 String::new(),
                 String::new(),
                 pledge.state.clone(),
@@ -46,18 +86,18 @@ pub fn board(board: &Board) -> String {
     with_moment(&board.as_of, &table(&columns, rows, "no requirements"))
 }
 
-fn requirement_line(row: &BoardRow) -> Vec<String> {
+fn requirement_line(row: &BoardRow, scale: &Scale) -> Vec<String> {
     let cover = &row.cover;
     vec![
         row.requirement.clone(),
         row.item.clone(),
-        number(cover.quantity),
-        number(cover.delivered),
-        number(cover.in_transit),
-        number(cover.to_ship),
-        number(cover.offered + cover.offered_conditional),
-        number(cover.gap_firm),
-        cover.unit.clone(),
+        scale.amount(cover.quantity),
+        scale.amount(cover.delivered),
+        scale.amount(cover.in_transit),
+        scale.amount(cover.to_ship),
+        scale.amount(cover.offered + cover.offered_conditional),
+        scale.amount(cover.gap_firm),
+        scale.symbol.clone(),
         std::iter::once(row.state.as_str())
             .chain(row.overlays.iter().map(String::as_str))
             .collect::<Vec<_>>()
@@ -67,20 +107,22 @@ fn requirement_line(row: &BoardRow) -> Vec<String> {
 }
 
 /// Returns `gaps` as a table; requirements without a gap only where `all` asks for them.
-pub fn gaps(gaps: &Gaps, all: bool) -> String {
+pub fn gaps(gaps: &Gaps, all: bool, units: &Units) -> String {
     let rows = gaps.rows.iter().filter(|row| all || row.gap_firm > 0).map(|row| {
+        let shown = [row.quantity, row.delivered, row.in_transit, row.to_ship, row.offered, row.gap_firm];
+        let scale = Scale::of(&row.requirement, units, &row.unit, &shown);
         vec![
             row.requirement.clone(),
             row.item.clone(),
-            number(row.quantity),
-            number(row.delivered),
-            number(row.in_transit),
-            number(row.to_ship),
-            number(row.offered),
-            number(row.gap_firm),
-            number(row.gap_after_offers),
-            number(row.gap_if_all),
-            row.unit.clone(),
+            scale.amount(row.quantity),
+            scale.amount(row.delivered),
+            scale.amount(row.in_transit),
+            scale.amount(row.to_ship),
+            scale.amount(row.offered),
+            scale.amount(row.gap_firm),
+            scale.amount(row.gap_after_offers),
+            scale.amount(row.gap_if_all),
+            scale.symbol.clone(),
             row.flags.join(" "),
         ]
     });
@@ -276,4 +318,21 @@ pub fn explanation(explained: &Explanation) -> String {
 
 fn with_moment(as_of: &str, text: &str) -> String {
     format!("as of {as_of}\n{text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_shown_in_the_unit_of_the_requirement_or_exactly_in_the_base_unit() {
+        let units = Units::from([("UKR/requirement/a".to_owned(), "t".to_owned())]);
+        let tonnes = Scale::of("UKR/requirement/a", &units, "g", &[4_000_000, 250_000]);
+        assert_eq!(
+            (tonnes.amount(4_000_000), tonnes.amount(250_000), tonnes.symbol.as_str()),
+            ("4".into(), "0.25".into(), "t")
+        );
+        let unknown = Scale::of("UKR/requirement/b", &units, "g", &[4_000_000]);
+        assert_eq!((unknown.amount(4_000_000), unknown.symbol.as_str()), ("4,000,000".into(), "g"));
+    }
 }

@@ -91,9 +91,9 @@ fn nobody_writes_in_another_nations_role() {
     let nodes = alliance.start_all();
     let requirement = need(&nodes[0], "5");
     until("Poland holds it", || (nodes[1].run(&["show", &requirement]).code == 0).then_some(()));
-    nodes[1].run(&["requirement", "revise", &requirement, "--quantity", "1"]).fails(2, &[]);
+    nodes[1].run(&["requirement", "revise", &requirement, "--quantity", "1"]).fails(1, &["another nation"]);
     let (pledge, _) = nodes[1].write(&["pledge", "add", "--requirement", &requirement, "--quantity", "1"]);
-    nodes[1].run(&["accept", "add", "--pledge", &pledge, "--quantity", "1"]).fails(2, &[]);
+    nodes[1].run(&["accept", "add", "--pledge", &pledge, "--quantity", "1"]).fails(1, &[]);
 }
 
 #[test]
@@ -153,4 +153,24 @@ fn a_roster_of_another_alliance_or_signed_by_another_root_is_refused() {
     import.fails(1, &["another alliance"]);
     let sign = ["roster", "sign", &alliance.path("POL.roster-draft"), "--root", &alliance.path("UKR.root"), "--out"];
     comity(&[sign.as_slice(), &[&alliance.path("bad.roster")]].concat()).fails(1, &["does not sign for this nation"]);
+}
+
+#[test]
+fn files_of_another_shape_are_refused_and_change_nothing() {
+    let alliance = Alliance::found(&["UKR", "POL"]);
+    let ukr = alliance.start("UKR", &[]);
+    let items = alliance.path("items");
+    fs::create_dir(&items).expect("our own folder");
+    ukr.run(&["import", "kiel", &items]).fails(2, &["items.csv"]);
+    fs::write(format!("{items}/items.csv"), "ID,countries\nX,Y\n").expect("our own file");
+    ukr.run(&["import", "kiel", &items]).fails(2, &["no column"]);
+    fs::write(format!("{items}/cut.json"), "{\"data\": {\"flows\": [{\"id\": 1").expect("our own file");
+    ukr.run(&["import", "fts", &format!("{items}/cut.json")]).fails(2, &["holds no flows"]);
+    let real = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/hxl/libhxl_input-invalid.csv");
+    if real.exists() {
+        ukr.run(&["import", "fts", real.to_str().expect("UTF-8")]).fails(2, &["no list of flows"]);
+    } else {
+        println!("skipped: no shared data beside the project");
+    }
+    assert_eq!(ukr.status()["statements"], 0);
 }

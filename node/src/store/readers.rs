@@ -19,7 +19,15 @@ const READERS: usize = 2;
 /// Reads that may wait for one thread; a caller waits when it is full.
 const READS_MAX: usize = 64;
 
-type Job = Box<dyn FnOnce(&Connection) + Send>;
+type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+/// What a thread is told.
+enum Job {
+    /// To read, under this name.
+    Read(&'static str, Read),
+    /// To close its connection, and to say so.
+    Close(oneshot::Sender<()>),
+}
 
 /// What a reader thread is doing, and since when; nothing while it waits.
 type Doing = Option<(&'static str, Instant)>;
@@ -44,7 +52,7 @@ impl Activity {
 /// A handle for reading; the threads end with the last one.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    threads: [mpsc::Sender<(&'static str, Job)>; READERS],
+    threads: [mpsc::Sender<Job>; READERS],
     next: Arc<AtomicUsize>,
     activity: Activity,
 }
@@ -67,15 +75,25 @@ impl Reader {
         let activity = Activity::default();
         let start = |thread: usize| {
             let connection = schema::open(path, Access::Read, vfs)?;
-            let (sender, mut jobs) = mpsc::channel::<(&'static str, Job)>(READS_MAX);
+            let (sender, mut jobs) = mpsc::channel::<Job>(READS_MAX);
             let activity = activity.clone();
             std::thread::Builder::new()
                 .name(format!("store-reader-{thread}"))
                 .spawn(move || {
-                    while let Some((name, job)) = jobs.blocking_recv() {
-                        activity.set(thread, Some(name));
-                        job(&connection);
-                        activity.set(thread, None);
+                    while let Some(job) = jobs.blocking_recv() {
+                        match job {
+                            Job::Read(name, read) => {
+                                activity.set(thread, Some(name));
+                                read(&connection);
+                                activity.set(thread, None);
+                            }
+                            Job::Close(closed) => {
+                                drop(connection);
+                                // Whoever asked may be gone.
+                                drop(closed.send(()));
+                                return;
+                            }
+                        }
                     }
                 })
                 .map_err(|source| OpenError::Io { path: path.to_owned(), doing: "start a thread for", source })?;
@@ -133,18 +151,31 @@ impl Reader {
         .await
     }
 
+    /// Closes both connections; whoever still reads is answered first, later readers get [`ReadError::Closed`].
+    ///
+    /// The writer's connection can then be the last one, which is the one that takes the log away.
+    pub(super) async fn close(&self) {
+        for thread in &self.threads {
+            let (closed, done) = oneshot::channel();
+            if thread.send(Job::Close(closed)).await.is_ok() {
+                // An error means the thread has ended already.
+                done.await.unwrap_or_default();
+            }
+        }
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         name: &'static str,
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let job: Read = Box::new(move |connection| {
             // Whoever asked may be gone.
             drop(answer.send(job(connection)));
         });
         let thread = self.next.fetch_add(1, Ordering::Relaxed) % READERS;
-        self.threads[thread].send((name, job)).await.map_err(|_| ReadError::Closed)?;
+        self.threads[thread].send(Job::Read(name, job)).await.map_err(|_| ReadError::Closed)?;
         Ok(answered.await.map_err(|_| ReadError::Closed)??)
     }
 }
