@@ -90,7 +90,7 @@ impl Reader {
                             Job::Close(closed) => {
                                 drop(connection);
                                 // Whoever asked may be gone.
-                                drop(closed.send(()));
+                                closed.send(()).unwrap_or_default();
                                 return;
                             }
                         }

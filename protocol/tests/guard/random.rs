@@ -37,6 +37,7 @@ impl Random {
 
 /// Runs `case` with `everyday` seeds (times `COMITY_CASES`), or with the one seed of `COMITY_SEED`.
 pub(crate) fn seeds(everyday: u64, mut case: impl FnMut(u64)) {
+    #[expect(clippy::disallowed_methods, reason = "a test, unlike the core, takes its seed from the environment")]
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let (first, count) = match number("COMITY_SEED") {
         Some(seed) => (seed, number("COMITY_CASES").unwrap_or(1)),
