@@ -4,13 +4,14 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use comity_node::api::model::Status;
-use comity_node::config::{Config, ConfigError, Flags, LogFormat};
+use comity_node::config::{Config, ConfigError, Flags, LogFormat, ShownSetting};
 use comity_node::home::Home;
 use comity_node::run::RunError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::Api;
-
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
@@ -39,6 +40,13 @@ pub struct RunArgs {
     pub print_config: bool,
 }
 
+/// The configuration in effect.
+#[derive(Serialize, ToSchema)]
+pub struct Settings {
+    /// Every setting, in the order of comity.toml.
+    settings: Vec<ShownSetting>,
+}
+
 /// Runs the node until it is told to stop.
 ///
 /// # Errors
@@ -52,7 +60,7 @@ pub fn run(home: &Home, args: &RunArgs, output: &Output) -> Result<(), Failure> 
     };
     let config = Config::load(home.path(), |name| std::env::var_os(name), &flags)?;
     if args.print_config {
-        output.text(&config.print());
+        output.result(&Settings { settings: config.shown() }, || config.print().trim_end().to_owned());
         return Ok(());
     }
     if std::io::stderr().is_terminal() && !args.log_json {

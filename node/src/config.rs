@@ -15,9 +15,11 @@ use crate::blame::Blame;
 mod file;
 mod merge;
 mod peers;
+mod shown;
 
 pub use file::ConfigFileError;
 pub use peers::{AddedPeers, PEERS_FILE_NAME, PeersError};
+pub use shown::ShownSetting;
 
 /// The name of the configuration file within a home.
 pub const FILE_NAME: &str = "comity.toml";
@@ -194,46 +196,6 @@ impl Config {
         flags: &Flags,
     ) -> Result<Self, ConfigError> {
         merge::load(home, env, flags)
-    }
-
-    /// Returns the effective configuration as TOML, each line with its source as a comment.
-    pub fn print(&self) -> String {
-        fn line<T>(out: &mut String, key: &str, setting: &Setting<T>, value: impl Fn(&T) -> Option<String>) {
-            use std::fmt::Write as _;
-            // Writing to a string cannot fail.
-            let _ = match value(&setting.value) {
-                Some(text) => writeln!(out, "{key} = {text}  # {}", setting.source),
-                None => writeln!(out, "# {key} is not set  # {}", setting.source),
-            };
-        }
-        fn quoted(text: impl fmt::Display) -> String {
-            toml::Value::String(text.to_string()).to_string()
-        }
-        fn strings<T: fmt::Display>(list: &[T]) -> Option<String> {
-            Some(format!("[{}]", list.iter().map(quoted).collect::<Vec<_>>().join(", ")))
-        }
-        let mut out = String::new();
-        line(&mut out, "listen", &self.listen, |list| strings(list));
-        line(&mut out, "peers", &self.peers, |list| strings(list));
-        line(&mut out, "mdns", &self.mdns, |on| Some(on.is_on().to_string()));
-        line(&mut out, "learn_addresses", &self.learn_addresses, |on| Some(on.is_on().to_string()));
-        line(&mut out, "redial_max", &self.redial_max, |d| Some(quoted(format!("{}ms", d.as_millis()))));
-        line(&mut out, "log", &self.log, |text| Some(quoted(text)));
-        line(&mut out, "log_format", &self.log_format, |format| {
-            Some(quoted(match format {
-                LogFormat::Text => "text",
-                LogFormat::Json => "json",
-            }))
-        });
-        out.push_str("\n[store]\n");
-        line(&mut out, "bytes_max", &self.store_bytes_max, |max| max.map(|max| max.to_string()));
-        out.push_str("\n[api]\n");
-        line(&mut out, "tcp", &self.api_tcp, |tcp| tcp.map(quoted));
-        line(&mut out, "hosts", &self.api_hosts, |list| strings(list));
-        line(&mut out, "origins", &self.api_origins, |list| strings(list));
-        line(&mut out, "read_gid", &self.api_read_gid, |gid| gid.map(|gid| gid.to_string()));
-        line(&mut out, "author_gid", &self.api_author_gid, |gid| gid.map(|gid| gid.to_string()));
-        out
     }
 }
 

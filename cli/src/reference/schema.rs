@@ -17,6 +17,7 @@ use crate::found::roster::RosterShown;
 use crate::home::NewHome;
 use crate::import::Imported;
 use crate::query::Exported;
+use crate::run::Settings;
 
 /// What the offline commands and the laboratory print.
 #[derive(OpenApi)]
@@ -29,6 +30,7 @@ use crate::query::Exported;
     NewRoot,
     NodeCheck,
     RosterShown,
+    Settings,
     report::Report,
     Stopped,
     TestnetState,
@@ -46,6 +48,7 @@ pub fn answers(path: &str) -> &'static [&'static str] {
         "roster enrol" | "roster retire" | "roster sign" | "roster show" => &["RosterShown"],
         "roster import" => &["ControlAnswer"],
         "init" => &["NewHome"],
+        "node run" => &["Settings"],
         "node check" => &["NodeCheck"],
         "peers" => &["Peers"],
         "peers add" | "peers remove" => &["PeerAnswer"],

@@ -88,6 +88,8 @@ fn founding(checked: &mut Checked) {
     let retire = ["--genesis", &genesis, "--prev", &first, "--node", "POL-1", "--cut", "0", "--out", &path("r2.draft")];
     let retired = checked.run(None, "roster retire", &retire);
     assert_eq!((&retired["version"], &retired["keys"][0]["status"]), (&json!(2), &json!("retired")));
+    let settings = checked.run(None, "node run", &["--print-config", "--home", &home]);
+    assert_eq!(settings["settings"][2], json!({"key": "mdns", "value": false, "source": "default"}));
     checked.run(None, "node check", &["--deep", "--home", &home]);
 }
 
