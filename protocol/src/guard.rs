@@ -1,9 +1,9 @@
 //! The guard in front of the change library (spec Appendix A): what may enter a nation's document.
 //!
-//! A change reaches Automerge only after [`prescan`] has checked its bytes and [`Guard::admit`] its operations against an
-//! index of our own. The library trusts its peers: a change it accepts can make it panic, run out of memory or save a
+//! A change reaches Automerge only after [`prescan()`] has checked its bytes and [`Guard::admit`] its operations against
+//! an index of our own. The library trusts its peers: a change it accepts can make it panic, run out of memory or save a
 //! document that never loads again. What the guard admits does none of this. The writes it returns are all a reader
-//! needs: no document is consulted to read them, nor to write new ones ([`compose`]).
+//! needs: no document is consulted to read them, nor to write new ones ([`compose()`]).
 //!
 //! The dialect is small. A change writes whole record versions: each is one new map at a root key `kind/id` whose
 //! predecessors are the versions it replaces, with every field in the same change (DOMAIN R1). Nothing is deleted,

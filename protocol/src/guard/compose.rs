@@ -42,7 +42,7 @@ pub struct DraftWrite {
 
 /// Returns the canonical bytes of a change.
 ///
-/// What this returns passes [`prescan`] and every check of [`super::Guard::admit`] that needs no document; the caller
+/// What this returns passes [`prescan()`] and every check of [`super::Guard::admit`] that needs no document; the caller
 /// admits it to its own guard before signing, which checks the rest.
 ///
 /// # Errors
