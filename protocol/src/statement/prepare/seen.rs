@@ -1,5 +1,7 @@
 //! What the writer of a version had seen (R7): the answers to the record it revises, and the fellow receipts of a line.
 
+use std::collections::BTreeSet;
+
 use super::Entry;
 use crate::ids::NationId;
 use crate::statement::Kind;
@@ -84,10 +86,13 @@ fn naming(
     let begins = Ref { version: None, ..record.clone() }.encode();
     let begins = begins.split_last().map_or_else(Default::default, |(_, begins)| begins);
     let mut found = Vec::new();
-    for (id, candidate) in table.records_of(kind.name()) {
+    let named = table.naming(begins).filter(|(other, _)| other == kind.name());
+    let ids: BTreeSet<&str> = named.map(|(_, id)| id.as_str()).collect();
+    for id in ids {
+        let Some(candidate) = table.record(kind.name(), id) else { continue };
         let Some(now) = current_op(kind, candidate).and_then(|op| candidate.versions.get(&op)) else { continue };
         let Some(Value::Bytes(bytes)) = now.fields.get(field) else { continue };
-        if bytes.starts_with(begins) && record.same_record(bytes) && takes(&now.fields) {
+        if record.same_record(bytes) && takes(&now.fields) {
             found.push(Ref::floating(nation, kind, id).pinned(now.source.envelope));
         }
     }
