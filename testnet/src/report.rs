@@ -12,7 +12,7 @@ use crate::relay::CutKind;
 mod coverage;
 mod text;
 
-pub use coverage::{Coverage, CoverageRow, coverage};
+pub use coverage::{Coverage, CoverageRow};
 
 /// What an exercise found out; one JSON object with `--json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::draft::Draft;
+use crate::report::CoverageRow;
 
 /// A node's `/v1/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -63,59 +64,11 @@ pub struct WriteAnswer {
     pub replayed: bool,
 }
 
-/// A node's `/v1/board`.
+/// A node's `/v1/coverage`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct Board {
-    /// Requirements with their pledges.
-    pub rows: Vec<BoardRow>,
-}
-
-/// One requirement.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct BoardRow {
-    /// `CODE/requirement/id`.
-    pub requirement: String,
-    /// What is needed.
-    pub item: String,
-    /// Its sums.
-    pub cover: Cover,
-    /// Its pledges.
-    pub pledges: Vec<BoardPledge>,
-}
-
-/// A requirement's sums, in the base unit.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Cover {
-    /// The base unit.
-    pub unit: String,
-    /// Needed.
-    pub quantity: u64,
-    /// D.
-    pub delivered: u64,
-    /// T.
-    pub in_transit: u64,
-    /// O.
-    pub to_ship: u64,
-    /// What they leave open.
-    pub gap_firm: u64,
-}
-
-/// One pledge.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct BoardPledge {
-    /// Code of the donor.
-    pub nation: String,
-    /// Its buckets.
-    pub buckets: Buckets,
-}
-
-/// What of a pledge's buckets the laboratory adds up.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Buckets {
-    /// T.
-    pub in_transit: u64,
-    /// O.
-    pub to_ship: u64,
+pub struct CoverageAnswer {
+    /// The requirements that stand.
+    pub rows: Vec<CoverageRow>,
 }
 
 /// A line of an export, as far as versions go.

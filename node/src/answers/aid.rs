@@ -10,7 +10,9 @@ use comity_protocol::value::{Fields, Value};
 
 use super::rows::{Rows, buckets, cover, flag_names, flag_row, overlays};
 use crate::api::Refusal;
-use crate::api::model::{Board, BoardRow, Flags, GapRow, Gaps, Listing, PledgeCover, RecordRow, Shown, rfc3339};
+use crate::api::model::{
+    Board, BoardRow, Coverage, CoverageRow, Flags, GapRow, Gaps, Listing, PledgeCover, RecordRow, Shown, rfc3339,
+};
 use crate::driver::Outlook;
 
 /// Returns the answer of `/v1/board`.
@@ -43,6 +45,30 @@ pub fn board(outlook: &Outlook) -> Board {
         flags: flag_names(&row.flags),
     });
     Board { as_of: rfc3339(outlook.as_of()), rows: rows.collect() }
+}
+
+/// Returns the answer of `/v1/coverage`: without the nation of that code, if one is given.
+///
+/// # Errors
+/// [`Refusal`] where no nation has the code.
+pub fn coverage(outlook: &Outlook, without: Option<&str>) -> Result<Coverage, Refusal> {
+    let ledger = outlook.ledger();
+    let named = |code: &str| {
+        ledger.nation_by_code(code).map(|nation| nation.id).ok_or_else(|| {
+            Refusal::new(StatusCode::NOT_FOUND, format!("no member has the code {code:?}"))
+                .hint("see `comity nations` for the codes")
+        })
+    };
+    let leaver = without.map(named).transpose()?;
+    let rows = comity_protocol::view::coverage::coverage(outlook.view(), leaver).into_iter().map(|row| CoverageRow {
+        requirement: row.requirement,
+        item: row.item,
+        quantity: row.quantity,
+        unit: row.unit,
+        cover_firm: row.cover_firm,
+        gap_firm: row.gap_firm,
+    });
+    Ok(Coverage { as_of: rfc3339(outlook.as_of()), without: without.map(str::to_owned), rows: rows.collect() })
 }
 
 /// Returns the answer of `/v1/gaps`.

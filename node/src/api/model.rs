@@ -8,8 +8,8 @@ mod node;
 mod write;
 
 pub use aid::{
-    Board, BoardRow, Buckets, Cover, Explanation, FlagRow, Flags, GapRow, Gaps, Listing, PledgeCover, RecordRow, Shown,
-    VersionRow,
+    Board, BoardRow, Buckets, Cover, Coverage, CoverageRow, Explanation, FlagRow, Flags, GapRow, Gaps, Listing,
+    PledgeCover, RecordRow, Shown, VersionRow,
 };
 pub use node::{
     Authoring, Change, Charter, Fork, Lag, Log, LogRow, NationRow, Nations, NodeRow, PeerRow, PeerSummary, Peers,

@@ -20,6 +20,7 @@ use super::routes;
         routes::show,
         routes::explain,
         routes::board,
+        routes::coverage,
         routes::gaps,
         routes::list,
         routes::flags,

@@ -13,8 +13,8 @@ use utoipa::IntoParams;
 
 use super::extract::{Asked, Sent};
 use super::model::{
-    Board, ControlAnswer, ControlRequest, Explanation, Flags, Gaps, Listing, Log, Nations, PeerAnswer, PeerRequest,
-    Peers, Problem, Shown, Status, WriteAnswer, WriteRequest,
+    Board, ControlAnswer, ControlRequest, Coverage, Explanation, Flags, Gaps, Listing, Log, Nations, PeerAnswer,
+    PeerRequest, Peers, Problem, Shown, Status, WriteAnswer, WriteRequest,
 };
 use super::{Refusal, events, openapi};
 use crate::answers;
@@ -43,6 +43,7 @@ pub(super) fn table() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/show", get(show)),
         ("/v1/explain", get(explain)),
         ("/v1/board", get(board)),
+        ("/v1/coverage", get(coverage)),
         ("/v1/gaps", get(gaps)),
         ("/v1/list", get(list)),
         ("/v1/flags", get(flags)),
@@ -67,6 +68,17 @@ pub fn routes(api: Api) -> Router {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AtQuery {
+    /// RFC 3339, or a day for its end in UTC; now if absent.
+    as_of: Option<String>,
+}
+
+/// A moment, and a nation that is left out.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CoverageQuery {
+    /// Code of the nation that is left out; nobody if absent.
+    without: Option<String>,
     /// RFC 3339, or a day for its end in UTC; now if absent.
     as_of: Option<String>,
 }
@@ -182,6 +194,14 @@ pub(super) async fn explain(State(api): State<Api>, Asked(query): Asked<RefQuery
     responses((status = 200, body = Board), (status = "default", body = Problem)))]
 pub(super) async fn board(State(api): State<Api>, Asked(query): Asked<AtQuery>) -> Answered<Board> {
     api.driver.view(query.as_of, |outlook| Ok(answers::aid::board(outlook))).await.map(Json)
+}
+
+/// Firm cover with or without one nation.
+#[utoipa::path(get, path = "/v1/coverage", params(CoverageQuery),
+    responses((status = 200, body = Coverage), (status = "default", body = Problem)))]
+pub(super) async fn coverage(State(api): State<Api>, Asked(query): Asked<CoverageQuery>) -> Answered<Coverage> {
+    let without = query.without;
+    api.driver.view(query.as_of, move |outlook| answers::aid::coverage(outlook, without.as_deref())).await.map(Json)
 }
 
 /// Open need.

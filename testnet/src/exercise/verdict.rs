@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep};
 use super::ExerciseError;
 use super::ledger::Acknowledged;
 use super::stage::{LOOK_EVERY, SETTLE_PATIENCE, Stage};
-use crate::report::{Report, Written, coverage};
-use crate::wire::{Board, ExportLine, Status};
+use crate::report::{Coverage, CoverageRow, Report, Written};
+use crate::wire::{CoverageAnswer, ExportLine, Status};
 
 /// Waits for convergence and writes the report.
 pub(super) async fn reach(stage: &mut Stage) -> Result<Report, ExerciseError> {
@@ -40,9 +40,13 @@ pub(super) async fn reach(stage: &mut Stage) -> Result<Report, ExerciseError> {
     if let Some((_, at_ms)) = converged_at {
         note_everybody(stage, &losses, at_ms);
     }
-    let board = board(stage, &as_of).await;
     let leaver = stage.leaver.as_ref().map(|leave| leave.nation.clone());
-    let coverage = coverage(&board.unwrap_or_default(), leaver.as_deref());
+    let before = coverage(stage, &as_of, None).await;
+    let after = match &leaver {
+        Some(leaver) => coverage(stage, &as_of, Some(leaver)).await,
+        None => before.clone(),
+    };
+    let coverage = Coverage { before, after };
     let last_write_ms = acknowledged.iter().map(|entry| entry.at_ms).max();
     let healed = stage.healed;
     Ok(Report {
@@ -95,14 +99,16 @@ async fn all_exports(stage: &Stage, as_of: &str) -> BTreeMap<String, String> {
     exports
 }
 
-/// Asks one live node for the board; after convergence any will do.
-async fn board(stage: &mut Stage, as_of: &str) -> Option<Board> {
-    let code = stage.live().into_iter().next()?;
-    match stage.client(&code).get("/v1/board", &[("as_of", as_of)]).await {
-        Ok(board) => Some(board),
+/// Asks one live node for the cover of every requirement; after convergence any will do.
+async fn coverage(stage: &mut Stage, as_of: &str, without: Option<&str>) -> Vec<CoverageRow> {
+    let Some(code) = stage.live().into_iter().next() else { return Vec::new() };
+    let mut query = vec![("as_of", as_of)];
+    query.extend(without.map(|nation| ("without", nation)));
+    match stage.client(&code).get::<CoverageAnswer>("/v1/coverage", &query).await {
+        Ok(answer) => answer.rows,
         Err(error) => {
-            stage.problems.push(format!("{code} shows no board: {error}"));
-            None
+            stage.problems.push(format!("{code} shows no coverage: {error}"));
+            Vec::new()
         }
     }
 }

@@ -1,12 +1,10 @@
-//! Cover of requirements with and without one nation (DOMAIN 2.7, N-1).
+//! Cover of requirements with and without one nation (DOMAIN 2.7, N-1), as a node computes it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::wire::Board;
-
-/// One requirement's firm cover, in the base unit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+/// One requirement's firm cover, in the base unit: a row of a node's `/v1/coverage`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CoverageRow {
     /// `CODE/requirement/id`.
     pub requirement: String,
@@ -22,45 +20,13 @@ pub struct CoverageRow {
     pub gap_firm: u64,
 }
 
-/// Cover with and without the leaver.
+/// Cover with and without the leaver; both equal where nobody left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// With it.
     pub before: Vec<CoverageRow>,
-    /// Without it.
+    /// Without it: its deliveries stay, and what it has in transit, to ship or on offer counts as nothing.
     pub after: Vec<CoverageRow>,
-}
-
-/// Reads a board twice: as it is, and without what `leaver` has in transit, to ship or on offer.
-///
-/// What the leaver delivered stays. Without a leaver both are equal.
-pub fn coverage(board: &Board, leaver: Option<&str>) -> Coverage {
-    let mut coverage = Coverage::default();
-    for row in &board.rows {
-        let cover = &row.cover;
-        let firm = cover.delivered.saturating_add(cover.in_transit).saturating_add(cover.to_ship);
-        let lost = row
-            .pledges
-            .iter()
-            .filter(|pledge| Some(pledge.nation.as_str()) == leaver)
-            .map(|pledge| pledge.buckets.in_transit.saturating_add(pledge.buckets.to_ship))
-            .fold(0, u64::saturating_add);
-        let covered = |firm: u64, gap: u64| CoverageRow {
-            requirement: row.requirement.clone(),
-            item: row.item.clone(),
-            quantity: cover.quantity,
-            unit: cover.unit.clone(),
-            cover_firm: firm,
-            gap_firm: gap,
-        };
-        coverage.before.push(covered(firm, cover.gap_firm));
-        let left = firm.saturating_sub(lost);
-        // A requirement that leaves no gap whatever covers it (withdrawn, closed) leaves none here either.
-        let is_open = cover.gap_firm == cover.quantity.saturating_sub(firm);
-        let gap = if is_open { cover.quantity.saturating_sub(left) } else { cover.gap_firm };
-        coverage.after.push(covered(left, gap));
-    }
-    coverage
 }
 
 impl Coverage {

@@ -143,6 +143,34 @@ pub struct GapRow {
     pub flags: Vec<String>,
 }
 
+/// Firm cover of every requirement that stands, with or without one nation (DOMAIN 2.7, N-1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Coverage {
+    /// The moment the answer holds for.
+    pub as_of: String,
+    /// Code of the nation that is left out.
+    pub without: Option<String>,
+    /// The requirements, in order of priority.
+    pub rows: Vec<CoverageRow>,
+}
+
+/// Firm cover of one requirement, in its base unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CoverageRow {
+    /// The requirement.
+    pub requirement: String,
+    /// What is needed.
+    pub item: String,
+    /// How much.
+    pub quantity: u64,
+    /// The base unit.
+    pub unit: String,
+    /// Delivered, in transit and to ship.
+    pub cover_firm: u64,
+    /// What that leaves open.
+    pub gap_firm: u64,
+}
+
 /// Requirements with what was pledged for each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Board {
