@@ -89,7 +89,8 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let unmounted = std::process::Command::new("umount").arg(self.0.path()).status();
+        // Lazily: a process that another test is just starting may hold our files for a moment longer.
+        let unmounted = std::process::Command::new("umount").arg("--lazy").arg(self.0.path()).status();
         assert!(unmounted.is_ok_and(|status| status.success()), "the test's disk is unmounted");
     }
 }
