@@ -294,8 +294,9 @@ concurrent, concurrent_hash = change(other, 1, 7, [statement_hash], [("pledge/7k
 vector("change-concurrent-revision", "change", "another node revises the statement concurrently with change-revision",
        concurrent, "ok", author=public(other_seed), hash=concurrent_hash, after=["change-statement"],
        beside=["change-revision"])
-pinned_ref = requirement_ref[:-1] + option(b"\x42" * 32)
-pinned, pinned_hash = change(actor, 1, 1, [], [("accept/0000000002", [], {"pledge": pinned_ref, "quantity": 5})])
+pinned_ref = nation["POL"] + u32(0) + text("pledge") + text("7k3m9q2x4d") + option(b"\x42" * 32)
+pinned, pinned_hash = change(actor, 1, 1, [], [("accept/0000000002", [], {
+    "pledge": pinned_ref, "quantity": 5, "status": "live", "unit": "each"})])
 vector("change-pinned", "change", "a reference that pins one version", pinned, "ok", author=author, hash=pinned_hash)
 vector("change-checksum", "change", "one flipped bit", statement[:-1] + bytes([statement[-1] ^ 1]), "checksum",
        author=author)

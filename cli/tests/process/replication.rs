@@ -95,3 +95,14 @@ fn a_revision_names_the_version_it_expects() {
     ukr.write(&["requirement", "withdraw", &record]);
     assert_eq!(ukr.json(&["show", &record])["record"]["status"], "withdrawn");
 }
+
+#[test]
+fn an_address_is_learnt_from_a_members_own_profile() {
+    let alliance = Alliance::found(&["UKR", "POL", "DEU"]);
+    let pol = alliance.start("POL", &[]);
+    let deu = alliance.start("DEU", &["--peer", &pol.address]);
+    let ukr = alliance.start("UKR", &["--peer", &deu.address]);
+    until("Ukraine reaches Germany only", || (ukr.connected() == 1 && pol.connected() == 1).then_some(()));
+    pol.write(&["profile", "add", "--name", "Poland", "--addresses", &pol.address]);
+    until("Ukraine reaches Poland too", || (ukr.connected() == 2 && pol.connected() == 2).then_some(()));
+}
