@@ -85,9 +85,3 @@ pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
-
-/// Returns a moment as RFC 3339 in UTC, to the millisecond.
-pub fn rfc3339(moment: Timestamp) -> String {
-    let ms = i64::try_from(moment.0).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| "out of range".to_owned(), |time| format!("{time:.3}"))
-}

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use comity_node::api::model::rfc3339;
 use comity_protocol::codec::Reader;
 use comity_protocol::control::{ControlRecord, Genesis, Member, Params, SignedGenesis, nation_id};
 use comity_protocol::ids::{AllianceId, RootKey, Timestamp};
@@ -13,7 +14,7 @@ use utoipa::ToSchema;
 use super::file::{self, FileKind};
 use super::root;
 use crate::failure::Failure;
-use crate::output::{Output, now, rfc3339};
+use crate::output::{Output, now};
 
 /// The record that founds an alliance.
 #[derive(clap::Subcommand, Debug)]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use comity_node::api::model::rfc3339;
 use comity_protocol::codec::Reader;
 use comity_protocol::control::{ControlRecord, Genesis, KeyStatus, Roster, RosterKey, nation_id};
 use comity_protocol::ids::{AuthorKey, ControlId, NationId, RootKey, Timestamp};
@@ -11,7 +12,7 @@ use utoipa::ToSchema;
 use super::file::{self, FileKind};
 use super::{genesis, root};
 use crate::failure::Failure;
-use crate::output::{Output, now, rfc3339};
+use crate::output::{Output, now};
 
 /// A nation's list of node keys.
 #[derive(clap::Subcommand, Debug)]
