@@ -117,7 +117,15 @@ pub enum Lane {
 /// An exclusive lock on a home, held by the store for as long as it may write; the system drops it with the process.
 #[derive(Debug)]
 pub struct Lock {
-    _file: std::fs::File,
+    file: std::fs::File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Not left to closing: a program that this process is just starting holds a copy of every open file until it
+        // runs, and with it the lock. An error leaves it to closing after all.
+        rustix::fs::flock(&self.file, rustix::fs::FlockOperation::Unlock).unwrap_or_default();
+    }
 }
 
 impl Lock {
@@ -135,7 +143,7 @@ impl Lock {
             .open(path)
             .map_err(|source| OpenError::Io { path: path.to_owned(), doing: "open", source })?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked { path: path.to_owned() }),
             Err(error) => {
                 Err(OpenError::Io { path: path.to_owned(), doing: "lock", source: std::io::Error::from(error) })
