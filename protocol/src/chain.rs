@@ -7,6 +7,7 @@ use crate::envelope::{AttestedHeader, Header};
 use crate::ids::{AllianceId, AuthorId, Digest, EnvelopeId, Tip};
 use crate::keys::Signature;
 use crate::limits::{ENVELOPE_OVERHEAD_BYTES, SIGNATURE_POINT_BYTES, SIGNATURE_POINT_SEQ};
+use crate::rules::{Rule, Rules};
 
 mod retain;
 
@@ -136,6 +137,7 @@ pub(crate) enum PathChange {
 pub struct Chain {
     author: AuthorId,
     alliance: AllianceId,
+    rules: Rules,
     quota: u64,
     headers: Vec<Held>,
     by_id: BTreeMap<EnvelopeId, u32>,
@@ -228,10 +230,11 @@ impl Held {
 
 impl Chain {
     /// Starts with nothing held; nothing links until [`Chain::set_quota`] names a quota.
-    pub(crate) fn new(alliance: AllianceId, author: AuthorId) -> Self {
+    pub(crate) fn new(alliance: AllianceId, author: AuthorId, rules: Rules) -> Self {
         Self {
             author,
             alliance,
+            rules,
             quota: 0,
             headers: Vec::new(),
             by_id: BTreeMap::new(),
@@ -560,6 +563,13 @@ impl Chain {
             // With witnessed finality the deeper of the trunk and final(a) stands here (spec 4.5.4).
             AuthorStatus::Active => {
                 self.accepted_to = self.trunk_len();
+                if !self.rules.keeps(Rule::FreezeOnFork) {
+                    self.go_on_past_fork();
+                }
+                return;
+            }
+            AuthorStatus::Retired { .. } if !self.rules.keeps(Rule::CutAtRetirement) => {
+                self.accepted_to = self.trunk_len();
                 return;
             }
             AuthorStatus::Unlisted => Tip::NONE,
@@ -587,6 +597,20 @@ impl Chain {
             }
         }
         self.beyond.reverse();
+    }
+
+    /// Accepts, above the fork, the branch that came first; only where that rule is broken on purpose.
+    fn go_on_past_fork(&mut self) {
+        let mut last = self.accepted(self.accepted_to).map_or(Tip::NONE.id, Held::id);
+        let next = |chain: &Self, last: EnvelopeId| {
+            let mut above = chain.nodes_at(chain.accepted_to + 1).map(|node| (node, chain.node(node)));
+            above.find(|(_, held)| held.linked && held.prev == last).map(|(node, held)| (node, held.id))
+        };
+        while let Some((node, id)) = next(self, last) {
+            self.beyond.push(node);
+            self.accepted_to += 1;
+            last = id;
+        }
     }
 
     fn link_up(&mut self, first: u32) {

@@ -12,6 +12,7 @@ use crate::control::VerifiedControl;
 use crate::envelope::AttestedHeader;
 use crate::ids::{AuthorId, AuthorKey, CharterId, ControlId, Digest, EnvelopeId, NationId, Timestamp, Tip};
 use crate::roster::{KeyStanding, NationRoster};
+use crate::rules::Rules;
 use crate::section::{Quarantined, Section, Verdict, WaitingReason};
 use crate::witness::Acknowledgements;
 
@@ -122,6 +123,7 @@ pub struct EnvelopeView<'a> {
 #[derive(Clone, Debug)]
 pub struct State {
     anchor: Anchor,
+    rules: Rules,
     controls: Controls,
     charter: Option<Charter>,
     rosters: BTreeMap<NationId, NationRoster>,
@@ -155,8 +157,15 @@ struct Touched {
 impl State {
     /// Starts with the empty set.
     pub fn new(anchor: Anchor) -> Self {
+        Self::under(anchor, Rules::default())
+    }
+
+    /// Starts with the empty set, under rules one of which a simulation may have broken.
+    #[doc(hidden)]
+    pub fn under(anchor: Anchor, rules: Rules) -> Self {
         Self {
             anchor,
+            rules,
             controls: Controls::new(anchor.alliance),
             charter: None,
             rosters: BTreeMap::new(),
@@ -164,7 +173,7 @@ impl State {
             strays: BTreeMap::new(),
             acknowledgements: Acknowledgements::default(),
             sections: BTreeMap::new(),
-            no_section: Section::default(),
+            no_section: Section::under(rules),
             digests: digest::Digests::default(),
         }
     }
@@ -203,7 +212,7 @@ impl State {
         let author = header.author_id();
         let quota = self.charter.as_ref().map_or(0, |charter| charter.params.chain_quota);
         let chain = self.chains.entry(author).or_insert_with(|| {
-            let mut chain = Chain::new(header.alliance, author);
+            let mut chain = Chain::new(header.alliance, author, self.rules);
             chain.set_quota(quota);
             chain
         });
@@ -266,7 +275,7 @@ impl State {
             }
             changes.rosters.insert(nation);
             self.rosters.insert(nation, roster);
-            self.sections.entry(nation).or_insert_with(|| OnceLock::from(Section::default()));
+            self.sections.entry(nation).or_insert_with(|| OnceLock::from(Section::under(self.rules)));
             for chain in self.chains_of(&nation) {
                 touched.authors.insert(chain.author());
                 touched.witnesses.insert(chain.author());
@@ -315,7 +324,7 @@ impl State {
         if self.charter.as_ref().is_none_or(|charter| charter.nation(&nation).is_none()) {
             return;
         }
-        let slot = self.sections.entry(nation).or_insert_with(|| OnceLock::from(Section::default()));
+        let slot = self.sections.entry(nation).or_insert_with(|| OnceLock::from(Section::under(self.rules)));
         if rebuild {
             // A hostile author can fork lower and lower, one header at a time: that must not build a document each time.
             *slot = OnceLock::new();
@@ -465,7 +474,7 @@ impl State {
     pub fn section(&self, nation: &NationId) -> &Section {
         self.sections.get(nation).map_or(&self.no_section, |section| {
             section.get_or_init(|| {
-                let mut section = Section::default();
+                let mut section = Section::under(self.rules);
                 self.chains_of(nation).for_each(|chain| {
                     section.read_chain(chain);
                 });

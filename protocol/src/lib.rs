@@ -13,6 +13,7 @@ pub mod envelope;
 pub mod body;
 pub mod control;
 pub mod value;
+pub mod rules;
 // strata
 pub mod charter;
 pub mod roster;

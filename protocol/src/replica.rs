@@ -24,6 +24,7 @@ use crate::evaluate::{Changes, Element, State};
 use crate::ids::{AllianceId, AuthorId, AuthorKey, EnvelopeId, NationId, Timestamp};
 use crate::keys::SecretKey;
 use crate::limits::STOOD_STILL_MS;
+use crate::rules::Rules;
 
 pub use status::{Counters, Lag, PeerStanding, PeerStatus};
 pub use write::content_digest;
@@ -54,40 +55,6 @@ pub struct Stored {
     pub state: State,
     /// Every remembered answer, in the order they were saved.
     pub remembered: Vec<Remembered>,
-}
-
-/// The rules a replica keeps; all of them, except in a simulation that proves that it notices a broken one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rules {
-    broken: Option<Rule>,
-}
-
-/// A rule that a simulation may break.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// Records are saved before anything that rests on them leaves the node (4.12).
-    SaveBeforeSpeaking,
-    /// A foreign envelope under the own key stops authoring (4.12).
-    HaltOnForeignOwn,
-    /// An envelope that does not link is not stored (R08).
-    StoreLinkedOnly,
-    /// What is missing is asked for (4.13).
-    AskForMissing,
-    /// A peer is struck only for what it could check itself (F18).
-    StrikeOwnFaultsOnly,
-}
-
-impl Rules {
-    /// Every rule but one.
-    #[doc(hidden)]
-    pub const fn broken(rule: Rule) -> Self {
-        Self { broken: Some(rule) }
-    }
-
-    fn keeps(self, rule: Rule) -> bool {
-        self.broken != Some(rule)
-    }
 }
 
 /// The machine.
@@ -192,6 +159,9 @@ impl Replica {
             for link in self.links.values_mut() {
                 link.heard_at = link.heard_at.plus_ms(stood_still).min(now);
             }
+        }
+        if now > self.now {
+            self.save_late();
         }
         self.now = self.now.max(now);
     }

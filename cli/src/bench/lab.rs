@@ -13,7 +13,8 @@ use comity_protocol::effect::{Effect, Input, RecordWrite, Replaces, RequestId, S
 use comity_protocol::evaluate::{Element, evaluate};
 use comity_protocol::ids::{AllianceId, AuthorKey, ControlId, NationId, RootKey};
 use comity_protocol::keys::SecretKey;
-use comity_protocol::replica::{Config, Replica, Rules, Stored};
+use comity_protocol::replica::{Config, Replica, Stored};
+use comity_protocol::rules::Rules;
 use comity_protocol::value::{Fields, Value, record_id_from};
 
 use crate::failure::Failure;

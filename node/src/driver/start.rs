@@ -9,7 +9,8 @@ use comity_protocol::effect::{Input, Storage};
 use comity_protocol::evaluate::{Element, evaluate};
 use comity_protocol::ids::AuthorKey;
 use comity_protocol::keys::SecretKey;
-use comity_protocol::replica::{self, Replica, Rules, Stored};
+use comity_protocol::replica::{self, Replica, Stored};
+use comity_protocol::rules::Rules;
 use prometheus_client::registry::Registry;
 use tokio::sync::{broadcast, mpsc, watch};
 

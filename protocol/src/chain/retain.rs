@@ -56,7 +56,7 @@ impl Chain {
             return Vec::new();
         }
         let kept = self.kept_off_trunk();
-        let mut rebuilt = Self::new(self.alliance, self.author);
+        let mut rebuilt = Self::new(self.alliance, self.author, self.rules);
         rebuilt.set_quota(self.quota);
         let mut forgotten = Vec::new();
         for &(_, node) in &self.by_seq {

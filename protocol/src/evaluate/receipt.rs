@@ -6,6 +6,7 @@ use crate::chain::Link;
 use crate::control::ControlRecord;
 use crate::envelope::Header;
 use crate::ids::{AuthorId, ControlId, Tip};
+use crate::rules::Rule;
 
 /// The verdict on a header that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,10 @@ impl State {
         if chain.get(&header.id()).is_some() {
             return Receipt::Held;
         }
+        if !self.rules.keeps(Rule::KeepForkEvidence) && chain.contradicts(header) {
+            // Broken on purpose: refused as what is never taken in.
+            return Receipt::TimeDecreases;
+        }
         let link = chain.link(header);
         if let Link::Links { cum } = link {
             return Receipt::Links { cum };
@@ -98,7 +103,8 @@ impl State {
         }
         let Some(chain) = self.chains.get(&first.author_id()) else { return self.links_along(headers, verdict) };
         if headers.iter().any(|header| chain.contradicts(header)) {
-            return Receipt::ForkEvidence;
+            let keeps = self.rules.keeps(Rule::KeepForkEvidence);
+            return if keeps { Receipt::ForkEvidence } else { Receipt::TimeDecreases };
         }
         // What is held already at the front says nothing new, and what follows links to the last of it.
         let fresh = headers.iter().position(|header| chain.get(&header.id()).is_none());

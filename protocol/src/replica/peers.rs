@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Replica;
 use super::bucket::Bucket;
 use super::push::Outbox;
 use super::sync::{Exchange, Seek};
-use super::{Replica, Rule};
 use crate::chain::{AuthorStatus, Head};
 use crate::effect::{Admission, Alarm, CloseReason, Effect, ExchangeId, LinkId, LinkUp, Source};
 use crate::envelope::WIRE;
@@ -16,6 +16,7 @@ use crate::limits::{
     REQUESTS_BURST, REQUESTS_PER_SECOND, STRIKE_BACKOFF_MAX_MS, STRIKE_BACKOFF_MS, STRIKE_WINDOW_MS, STRIKES_MAX,
 };
 use crate::message::{Heartbeat, Hello};
+use crate::rules::Rule;
 
 /// The highest rules version this software evaluates.
 pub(super) const RULES_MAX: u16 = 1;

@@ -18,6 +18,7 @@ use crate::limits::{
     PUSH_QUEUE_BYTES_MAX, RELAY_MS, TIME_MS_MAX,
 };
 use crate::message::{Frame, Heartbeat, PushedEnvelope};
+use crate::rules::Rule;
 
 /// What waits to go out on one link's push stream.
 #[derive(Debug, Default)]
@@ -146,7 +147,8 @@ impl Replica {
     /// Queues new own envelopes for every full link.
     pub(super) fn push_own(&mut self, tip: Tip, body_len: usize) {
         let author = self.me;
-        for link in self.links.values_mut().filter(|link| link.is_full()) {
+        let to_all = !self.rules.keeps(Rule::SpeakOnlyToMembers);
+        for link in self.links.values_mut().filter(|link| link.is_full() || to_all) {
             if !link.outbox.enqueue(author, tip, PushedEnvelope::bytes(body_len)) {
                 self.counters.push_overflows += 1;
             }

@@ -17,6 +17,7 @@ use crate::message::run::{RUN_HEAD_BYTES, Run, RunBody, RunItem};
 use crate::message::{
     ByIdItem, ByIdRequest, ControlReply, ControlRequest, Frame, Outcome, Page, RangeRequest, RefusedCode,
 };
+use crate::rules::Rule;
 
 /// Bytes of one answer to a ById request after which a new frame is begun.
 const BY_ID_FRAME_BYTES: usize = 524_288;
@@ -65,7 +66,9 @@ impl Replica {
                 let (frames, outcome) = self.serve_control(&request);
                 self.answer(id, exchange, frames, outcome);
             }
-            Frame::Frontier | Frame::Range(_) | Frame::ById(_) if !full => {
+            Frame::Frontier | Frame::Range(_) | Frame::ById(_)
+                if !full && self.rules.keeps(Rule::SpeakOnlyToMembers) =>
+            {
                 self.refuse(id, exchange, RefusedCode::NotInRoster);
             }
             Frame::Frontier => {

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Replica;
 use super::peers::{ControlPass, Fault};
-use super::{Replica, Rule};
 use crate::chain::{AuthorStatus, Chain, Head};
 use crate::effect::{CloseReason, Effect, ExchangeId, LinkId, Storage};
 use crate::frontier::FrontierEntry;
@@ -16,6 +16,7 @@ use crate::limits::{
     FRONTIER_SPACING_MS, SEEK_RETRY_MAX_MS, SEEK_RETRY_MS, SIGNATURE_POINT_SEQ,
 };
 use crate::message::{ControlRequest, Frame, Outcome, Page, RangeRequest, RefusedCode};
+use crate::rules::Rule;
 
 /// A question of ours that is open on a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

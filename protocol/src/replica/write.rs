@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Replica;
 use super::peers::RULES_MAX;
-use super::{Replica, Rule};
 use crate::effect::{
     Effect, HaltReason, Idempotency, RecordWrite, Remembered, Replaces, SaveOp, Storage, WriteRefused, WriteRequest,
     Written,
@@ -14,6 +14,7 @@ use crate::guard::DraftWrite;
 use crate::ids::{Digest, EnvelopeId};
 use crate::keys::SecretKey;
 use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, REMEMBERED_MAX, WRITES_PER_REQUEST_MAX};
+use crate::rules::Rule;
 
 /// The own key and what it may do.
 #[derive(Debug)]
@@ -25,11 +26,20 @@ pub(super) struct Author {
     /// The keys by age, so that the oldest is forgotten first.
     by_age: BTreeMap<u64, String>,
     next_age: u64,
+    /// Saves that come too late, where that rule is broken on purpose.
+    late: Vec<SaveOp>,
 }
 
 impl Author {
     pub(super) fn new(key: SecretKey, remembered: Vec<Remembered>) -> Self {
-        let mut author = Self { key, halted: None, remembered: BTreeMap::new(), by_age: BTreeMap::new(), next_age: 0 };
+        let mut author = Self {
+            key,
+            halted: None,
+            remembered: BTreeMap::new(),
+            by_age: BTreeMap::new(),
+            next_age: 0,
+            late: Vec::new(),
+        };
         remembered.into_iter().for_each(|answer| author.remember(answer));
         author
     }
@@ -81,6 +91,9 @@ impl Replica {
     pub fn remembered(&self, idempotency: &Idempotency) -> Result<Option<Written>, WriteRefused> {
         if !(1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&idempotency.key.len()) {
             return Err(WriteRefused::IdempotencyKey);
+        }
+        if !self.rules.keeps(Rule::RememberAnswers) {
+            return Ok(None);
         }
         let Some((_, answer)) = self.author.remembered.get(&idempotency.key) else { return Ok(None) };
         if answer.content != idempotency.content {
@@ -191,10 +204,10 @@ impl Replica {
     fn take_own(&mut self, ready: Ready, remembered: Option<Remembered>) {
         let (tip, body_len) = (ready.header.tip(), ready.body.len());
         let bytes: std::sync::Arc<[u8]> = ready.body.into();
-        let mut ops = vec![
-            SaveOp::Header(ready.header.clone()),
-            SaveOp::Body { id: tip.id, bytes: std::sync::Arc::clone(&bytes) },
-        ];
+        let mut ops = vec![SaveOp::Header(ready.header.clone())];
+        if self.rules.keeps(Rule::SaveEveryRow) || !tip.seq.is_multiple_of(2) {
+            ops.push(SaveOp::Body { id: tip.id, bytes: std::sync::Arc::clone(&bytes) });
+        }
         if let Some(answer) = remembered {
             ops.push(SaveOp::Remember(answer.clone()));
             self.author.remember(answer);
@@ -202,14 +215,19 @@ impl Replica {
         let elements = vec![Element::Header(ready.header), Element::Body { id: tip.id, bytes }];
         if self.rules.keeps(Rule::SaveBeforeSpeaking) {
             self.admit(elements, ops);
-            self.push_own(tip, body_len);
         } else {
             self.admit(elements, Vec::new());
-            self.push_own(tip, body_len);
-            self.flush();
-            self.effects.push_back(Effect::Save(ops));
+            self.author.late.extend(ops);
         }
+        self.push_own(tip, body_len);
         self.counters.written += 1;
+    }
+
+    /// Asks for the saves that were held back, now that a driver has carried out what rests on them.
+    pub(super) fn save_late(&mut self) {
+        if !self.author.late.is_empty() {
+            self.effects.push_back(Effect::Save(std::mem::take(&mut self.author.late)));
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use crate::effect::{CloseReason, Effect, ExchangeId, Input, LinkId, LinkUp, Save
 use crate::evaluate::State;
 use crate::ids::Timestamp;
 use crate::message::{Frame, PushedEnvelope};
-use crate::replica::{Config, Replica, Rules, Stored};
+use crate::replica::{Config, Replica, Stored};
+use crate::rules::Rules;
 use crate::testing::{FOUNDED_MS, TestAlliance, TestEnvelope};
 
 pub(super) const LINK: LinkId = LinkId(1);
@@ -24,7 +25,7 @@ pub(super) struct Lone {
 impl Lone {
     pub(super) fn new(alliance: TestAlliance, rules: Rules) -> Self {
         let node = alliance.nations[0].nodes[0].clone();
-        let mut state = State::new(alliance.anchor());
+        let mut state = State::under(alliance.anchor(), rules);
         state.admit(alliance.elements());
         let config = Config { alliance: alliance.id, nation: node.author.nation, key: node.key, seed: 1 };
         let replica = Replica::new(config, rules, Stored { state, remembered: Vec::new() });

@@ -6,7 +6,7 @@ use crate::effect::{CloseReason, Input, LinkId, LinkUp, Source};
 use crate::ids::EnvelopeId;
 use crate::keys::Signature;
 use crate::message::{ByIdRequest, Frame, Outcome, RangeRequest, RefusedCode};
-use crate::replica::{Rule, Rules};
+use crate::rules::{Rule, Rules};
 use crate::testing::TestAlliance;
 
 fn lone(seed: u64) -> Lone {

@@ -4,7 +4,8 @@ use super::world::{CALM, STORM, World};
 use crate::effect::{CloseReason, Input, LinkId, LinkUp, Replaces, Source};
 use crate::evaluate::Element;
 use crate::ids::AuthorKey;
-use crate::replica::{PeerStanding, Replica, Rule, Rules};
+use crate::replica::{PeerStanding, Replica};
+use crate::rules::Rules;
 use crate::testing::{TestAlliance, TestNode};
 
 #[test]
@@ -272,33 +273,6 @@ fn a_node_that_stood_still_does_not_take_its_peers_for_dead() {
     let replica: &mut Replica = &mut world.nodes[0].replica;
     replica.handle(later, Input::Tick);
     assert_eq!(replica.peers()[0].standing, PeerStanding::Full);
-}
-
-#[test]
-fn the_harness_notices_broken_rules() {
-    let two = || {
-        let alliance = TestAlliance::new(11, &[("UKR", 1), ("POL", 1)]);
-        World::new(11, alliance)
-    };
-    let mut world = two();
-    let test = world.alliance.nations[0].nodes[0].clone();
-    let elements = world.alliance.elements();
-    world.add_key(test.key, test.author.nation, elements.clone(), Rules::broken(Rule::SaveBeforeSpeaking));
-    world.add(1, 0, elements);
-    world.connect(0, 1);
-    world.run(1_000);
-    world.write(0, 1, "spoken before saved");
-    assert!(world.nodes[0].spoken_unsaved > 0);
-
-    let mut world = two();
-    let test = world.alliance.nations[0].nodes[0].clone();
-    let elements = world.alliance.elements();
-    world.add_key(test.key, test.author.nation, elements.clone(), Rules::broken(Rule::AskForMissing));
-    world.add(1, 0, elements);
-    world.write(1, 1, "before the link");
-    world.connect(0, 1);
-    world.run(60_000);
-    assert!(!world.converged());
 }
 
 #[test]

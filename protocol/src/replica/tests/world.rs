@@ -13,7 +13,8 @@ use crate::evaluate::{Element, State};
 use crate::ids::{ControlId, EnvelopeId, NationId, Timestamp};
 use crate::keys::SecretKey;
 use crate::message::{Frame, Outcome};
-use crate::replica::{Config, Replica, Rules, Stored, content_digest};
+use crate::replica::{Config, Replica, Stored, content_digest};
+use crate::rules::Rules;
 use crate::testing::{FOUNDED_MS, TestAlliance, draft};
 
 /// What the network does to frames.
@@ -83,6 +84,13 @@ pub(super) struct Node {
     pub(super) pushes_in: BTreeMap<EnvelopeId, usize>,
     /// Answered writes and pushes that were not on the disk.
     pub(super) spoken_unsaved: usize,
+}
+
+impl Node {
+    /// Whether an envelope is on the disk, with its body.
+    pub(super) fn saved(&self, id: &EnvelopeId) -> bool {
+        self.disk.bodies.contains_key(id)
+    }
 }
 
 enum Event {
@@ -189,7 +197,7 @@ impl World {
     }
 
     fn start(&self, config: &Config, rules: Rules, disk: &Disk) -> Replica {
-        let mut state = State::new(self.alliance.anchor());
+        let mut state = State::under(self.alliance.anchor(), rules);
         state.admit(disk.elements());
         Replica::new(config.clone(), rules, Stored { state, remembered: disk.remembered.clone() })
     }
@@ -323,7 +331,7 @@ impl World {
             }
             Effect::Written { request, outcome } => {
                 if let Ok(written) = &outcome
-                    && !self.nodes[node].disk.bodies.contains_key(&written.version)
+                    && !self.nodes[node].saved(&written.version)
                 {
                     self.nodes[node].spoken_unsaved += 1;
                 }
@@ -345,7 +353,7 @@ impl World {
         if let Ok(Frame::Push(envelopes)) = Frame::decode(&frame) {
             for envelope in &envelopes {
                 let id = Header::decode(&envelope.header).expect("an honest header").id();
-                if !self.nodes[node].disk.bodies.contains_key(&id) {
+                if !self.nodes[node].saved(&id) {
                     self.nodes[node].spoken_unsaved += 1;
                 }
             }
