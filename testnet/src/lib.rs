@@ -14,4 +14,5 @@ pub mod processes;
 pub mod relay;
 pub mod report;
 pub mod scenario;
+pub mod sim;
 pub mod wire;

@@ -1,0 +1,3 @@
+//! Whole alliances in one process, every choice from one seed.
+
+pub mod liar;
