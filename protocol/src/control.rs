@@ -684,3 +684,6 @@ fn decode_time(input: &mut Reader<'_>) -> Result<u64, DecodeError> {
     let time_ms = input.u64()?;
     if time_ms <= TIME_MS_MAX { Ok(time_ms) } else { Err(DecodeError::Range("time")) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,6 +161,26 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_made_for_another_protocol_is_none_of_a_record() {
+        let signing = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+        let key = AuthorKey::new(signing.verifying_key().to_bytes());
+        // What the handshake has the node key sign, with a header or its id in the place of the handshake's own key.
+        let record = b"a header of an envelope".as_slice();
+        let id: EnvelopeId = record_id(RecordKind::Envelope, record);
+        let handshake = [b"noise-libp2p-static-key:".as_slice(), id.as_bytes()].concat();
+        for signed in [handshake.as_slice(), record, id.as_bytes(), b"comity/1/sign/envelope"] {
+            let signature = Signature(ed25519_dalek::Signer::sign(&signing, signed).to_bytes());
+            for kind in [RecordKind::Envelope, RecordKind::Roster, RecordKind::Vote, RecordKind::Genesis] {
+                for bytes in [handshake.as_slice(), record, id.as_bytes()] {
+                    assert_eq!(verify(kind, &key, bytes, &signature), Err(BadSignature));
+                }
+            }
+        }
+        // Nor does what is signed for a record ever begin as a payload of the handshake does.
+        assert!(sign_input(RecordKind::Envelope, &handshake).starts_with(b"comity/1/sign/"));
+    }
+
+    #[test]
     fn a_signature_with_s_plus_l_is_refused() {
         const L: [u8; 32] = [
             0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0,

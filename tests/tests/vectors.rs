@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use comity_protocol::body::{Ack, Body, ChangeBody, KeyGrantBody, RosterAck, SealedKey, WitnessBody};
 use comity_protocol::chain::Head;
+use comity_protocol::charter::Anchor;
 use comity_protocol::control::{
     CharterChange, ControlRecord, KeyStatus, Member, Motion, Params, Roster, RosterKey, Vote, VoteStep, nation_id,
 };
 use comity_protocol::envelope::{Header, HeaderDecodeError, SignedHeader, body_hash};
+use comity_protocol::evaluate::{Element, State};
 use comity_protocol::frontier::FrontierEntry;
 use comity_protocol::guard::{Guard, prescan};
 use comity_protocol::ids::{
@@ -109,6 +111,25 @@ fn independent_records_and_envelopes_mean_what_their_script_says() {
             assert_eq!(id, vector.id, "{}", vector.name);
         }
     }
+}
+
+#[test]
+fn a_second_valid_signature_is_the_same_envelope_and_no_fork() {
+    let file = independent();
+    let [first, again] = ["envelope-first", "envelope-signed-again"].map(|name| {
+        let vector = file.vectors.iter().find(|vector| vector.name == name).expect("a vector");
+        let bytes = vector.bytes();
+        let header = Header::decode(&bytes[..183]).expect("a header");
+        let signature = Signature(bytes[183..247].try_into().expect("64 bytes"));
+        SignedHeader { header, signature }.verify().expect("a valid signature")
+    });
+    assert_ne!(first.signature(), again.signature());
+    assert_eq!(first.id(), again.id());
+    let mut state = State::new(Anchor::founding(AllianceId::from_hex(&file.alliance).expect("an id")));
+    state.admit(vec![Element::Header(first.clone()), Element::Header(again)]);
+    let chain = state.chain(&first.header().author_id()).expect("held");
+    assert_eq!((chain.len(), chain.fork()), (1, None));
+    assert_eq!(chain.get(&first.id()).and_then(|held| held.signature()), first.signature(), "the first one is kept");
 }
 
 #[test]

@@ -61,17 +61,18 @@ def public(seed):
     return compress(multiply(expand(seed)[0], BASE))
 
 
-def ed25519_sign(seed, message):
+def ed25519_sign(seed, message, again=b""):
+    """With `again` another nonce, hence another valid signature over the same message."""
     a, prefix = expand(seed)
-    r = int.from_bytes(hashlib.sha512(prefix + message).digest(), "little") % L
+    r = int.from_bytes(hashlib.sha512(prefix + again + message).digest(), "little") % L
     big_r = compress(multiply(r, BASE))
     k = int.from_bytes(hashlib.sha512(big_r + public(seed) + message).digest(), "little") % L
     return big_r + ((r + k * a) % L).to_bytes(32, "little")
 
 
 # ---- spec 4.1 and 4.2 --------------------------------------------------------------------------------------------
-def sign(kind, seed, data):
-    return ed25519_sign(seed, b"comity/1/sign/" + kind.encode() + b"\0" + data)
+def sign(kind, seed, data, again=b""):
+    return ed25519_sign(seed, b"comity/1/sign/" + kind.encode() + b"\0" + data, again)
 
 
 def record_id(kind, data):
@@ -305,6 +306,8 @@ h1 = header("POL", 1, ZERO, 1_700_000_200_000, 1, clear(statement))
 id1 = record_id("envelope", h1)
 vector("envelope-first", "envelope", "a change in compartment 0",
        h1 + sign("envelope", nodes["POL"], h1) + clear(statement), "ok", id=id1)
+vector("envelope-signed-again", "envelope", "the same header with another valid signature is the same envelope",
+       h1 + sign("envelope", nodes["POL"], h1, b"again") + clear(statement), "ok", id=id1)
 vector("envelope-wrong-key", "envelope", "signed by another node",
        h1 + sign("envelope", nodes["DEU"], h1) + clear(statement), "R05")
 vector("envelope-wrong-body", "envelope", "the body is another change",

@@ -2,6 +2,7 @@
 
 mod lone;
 mod receipt;
+mod replay;
 mod rules;
 mod stories;
 mod sync;

@@ -93,6 +93,22 @@ fn numbers_and_references_out_of_bounds_are_invalid() {
 }
 
 #[test]
+fn references_in_a_circle_come_to_an_end() {
+    let mut world = World::new();
+    let nation = world.nation("DEU");
+    let about = |id: &str| vec![("about", Value::Bytes(Ref::floating(nation, Kind::Observation, id).encode()))];
+    // One about itself, two about each other, and one about a record that is nowhere.
+    for (id, other) in [("01", "01"), ("02", "03"), ("03", "02"), ("04", "99")] {
+        let fields = about(&format!("00000000{other}"));
+        let id = format!("00000000{id}");
+        world.write(Side::West, "DEU", DraftWrite { id, ..forced("observation", &fields) });
+    }
+    let view = world.heal(NOW);
+    assert_eq!((view.observations.len(), view.invalid.len()), (4, 0));
+    assert_eq!(world.exported(Side::West, NOW).0.lines().count(), 4);
+}
+
+#[test]
 fn text_that_steers_a_terminal_is_shown_and_not_obeyed() {
     let mut world = World::new();
     let item = "pump\u{202e}fed\u{1b}[2J\"=1+1";

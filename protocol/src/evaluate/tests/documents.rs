@@ -201,6 +201,31 @@ fn changes_that_arrive_before_what_they_build_on_wait_and_enter_together() {
 }
 
 #[test]
+fn a_flood_of_orphans_waits_and_costs_the_rest_nothing() {
+    let mut story = Story::new();
+    let before = story.draft(0, 1);
+    let before = story.say(0, &before);
+    let actor = Actor::new(&story.alliance.nations[0].nodes[0].author.key, 1);
+    let (mut last, mut dep) = (None, ChangeHash::new([3; 32]));
+    for seq in 1..=400 {
+        // Each builds on the one before, and the first on a change that never was.
+        let orphan = Draft { actor, seq, start_op: 1 + 2 * seq, deps: vec![dep], ..story.draft(0, 1_000 + seq) };
+        dep = hash(&orphan);
+        last = Some(story.say(0, &orphan));
+    }
+    let last = last.expect("some");
+    assert_eq!(story.verdict(&last), Verdict::Waiting(WaitingReason::DepWaiting));
+    let good = story.draft(1, 2);
+    let good = story.say(1, &good);
+    assert_eq!((story.verdict(&before), story.verdict(&good)), (Verdict::Valid, Verdict::Valid));
+    let nation = story.alliance.nations[0].id;
+    let counts = story.state.section(&nation).counts();
+    assert_eq!((counts.valid, counts.waiting), (2, 400));
+    let document = story.state.document(&nation).expect("none of them reaches the library");
+    assert_eq!(automerge::ReadDoc::length(&document, automerge::ROOT), 2);
+}
+
+#[test]
 fn sealed_and_unknown_bodies_are_carried_and_counted() {
     let mut story = Story::new();
     let node = story.alliance.node(0, 0);
