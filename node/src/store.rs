@@ -226,11 +226,8 @@ impl Store {
     pub fn load(&self) -> Result<Loaded, OpenError> {
         let connection = schema::open(&self.path, schema::Access::Read, self.vfs.as_deref())?;
         let mut loaded = load::load(&connection).map_err(|source| schema::sql(&self.path, "read", source))?;
-        for damage in &loaded.damage {
-            tracing::error!(%damage, "damaged row");
-        }
-        let findings = std::mem::take(&mut loaded.findings);
-        if !loaded.damage.is_empty() && self.live.try_send(Command::Findings(findings)).is_err() {
+        let findings = loaded.take_findings();
+        if findings.is_some_and(|findings| self.live.try_send(Command::Findings(findings)).is_err()) {
             tracing::warn!("the writer is busy, damaged rows are replaced after the next load");
         }
         Ok(loaded)

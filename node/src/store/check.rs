@@ -5,14 +5,13 @@ use std::path::Path;
 
 use comity_protocol::effect::Remembered;
 use comity_protocol::envelope::SignedHeader;
-use comity_protocol::ids::{AuthorId, EnvelopeId, hex};
+use comity_protocol::ids::{AuthorId, EnvelopeId};
 use comity_protocol::keys::Signature;
 use rusqlite::{Connection, ErrorCode};
 
 use super::Identity;
 use super::damage::Damage;
 use super::error::OpenError;
-use super::held::check32;
 use super::load::{self, Envelopes, StoredEnvelope};
 use super::schema::{self, Access};
 
@@ -61,7 +60,7 @@ pub fn check(path: &Path, depth: Depth) -> Result<Checked, OpenError> {
     let identity = load::read_identity(&connection).map_err(failed)?;
     let counts = match depth {
         Depth::Quick => check_sums(&connection, &mut damage),
-        Depth::Deep => check_rows(&connection, &mut damage),
+        Depth::Deep => check_rows(&connection, &identity, &mut damage),
     };
     let (headers, bodies, control) = match counts {
         Ok(counts) => counts,
@@ -115,7 +114,7 @@ fn check_sums(connection: &Connection, damage: &mut Vec<Damage>) -> rusqlite::Re
 }
 
 /// Rehashes and verifies everything.
-fn check_rows(connection: &Connection, damage: &mut Vec<Damage>) -> rusqlite::Result<Counts> {
+fn check_rows(connection: &Connection, identity: &Identity, damage: &mut Vec<Damage>) -> rusqlite::Result<Counts> {
     let authors = load::read_authors(connection)?;
     let mut envelopes = Envelopes::default();
     envelopes.read(connection, &authors, damage)?;
@@ -124,8 +123,9 @@ fn check_rows(connection: &Connection, damage: &mut Vec<Damage>) -> rusqlite::Re
     check_signatures(&envelopes.found, damage);
     let control = load::read_control(connection, damage)?;
     load::read_remembered(connection, damage)?;
-    check_rows_of(connection, "own_key", damage)?;
-    check_rows_of(connection, "peer", damage)?;
+    load::check_rows_of(connection, "own_key", damage)?;
+    load::check_rows_of(connection, "peer", damage)?;
+    load::check_identity(connection, identity, &control, damage)?;
     Ok((headers, bodies, u64::try_from(control.len()).unwrap_or(u64::MAX)))
 }
 
@@ -151,19 +151,6 @@ fn check_signatures(found: &[StoredEnvelope], damage: &mut Vec<Damage>) {
 
 fn signature_good(envelope: &StoredEnvelope, signature: &Signature) -> bool {
     SignedHeader { header: envelope.header.header().clone(), signature: *signature }.verify().is_ok()
-}
-
-/// Checks the rows of a table of the shape (id, meta, check32).
-fn check_rows_of(connection: &Connection, table: &'static str, damage: &mut Vec<Damage>) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(&format!("SELECT id, meta, check32 FROM {table}"))?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (id, meta) = (load::blob(row, 0), load::blob(row, 1));
-        if load::blob(row, 2) != check32(table, &[id, meta]).as_bytes() {
-            damage.push(Damage::Row { table, key: hex(id) });
-        }
-    }
-    Ok(())
 }
 
 /// One envelope of the node itself, durable in its home.

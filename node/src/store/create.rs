@@ -1,9 +1,11 @@
 //! Creating a store: under another name first, so that it is there complete or not at all.
+//!
+//! Only a simulated disk gets the file under its own name at once.
 
 use std::path::{Path, PathBuf};
 
 use comity_protocol::control::VerifiedControl;
-use rusqlite::params;
+use rusqlite::{Connection, OpenFlags, params};
 
 use super::Identity;
 use super::database::insert_control;
@@ -50,7 +52,6 @@ fn remove_draft(draft: &Path) -> std::io::Result<()> {
 }
 
 fn create_draft(draft: &Path, identity: &Identity, control: &[VerifiedControl]) -> Result<(), OpenError> {
-    use rusqlite::OpenFlags;
     use std::os::unix::fs::OpenOptionsExt;
     // Made by us first, so that nobody but us can read it from its first moment.
     std::fs::OpenOptions::new()
@@ -61,7 +62,37 @@ fn create_draft(draft: &Path, identity: &Identity, control: &[VerifiedControl]) 
         .map_err(|source| io(draft, "create", source))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = schema::connect(draft, flags, None)?;
-    let failed = |source| schema::sql(draft, "create", source);
+    fill(connection, draft, identity, control)?;
+    std::fs::File::open(draft).and_then(|file| file.sync_all()).map_err(|source| io(draft, "sync", source))
+}
+
+/// Creates the store of a simulated node directly under its name; what a crash leaves half done no opening accepts.
+///
+/// # Errors
+/// [`OpenError`], [`OpenError::Exists`] if there is one.
+pub(super) fn create_simulated(
+    path: &Path,
+    vfs: &str,
+    identity: &Identity,
+    control: &[VerifiedControl],
+) -> Result<(), OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // Connecting opens the file, and without the flag to create it a file that opens is there.
+    if schema::connect(path, flags, Some(vfs)).is_ok() {
+        return Err(OpenError::Exists { path: path.to_owned() });
+    }
+    let connection = schema::connect(path, flags | OpenFlags::SQLITE_OPEN_CREATE, Some(vfs))?;
+    fill(connection, path, identity, control)
+}
+
+/// Makes tables and first rows in the empty file at `path` and closes it.
+fn fill(
+    connection: Connection,
+    path: &Path,
+    identity: &Identity,
+    control: &[VerifiedControl],
+) -> Result<(), OpenError> {
+    let failed = |source| schema::sql(path, "create", source);
     schema::create_tables(&connection).map_err(failed)?;
     let rows: [(&str, &[u8]); 5] = [
         ("alliance", identity.alliance.as_bytes()),
@@ -84,14 +115,16 @@ fn create_draft(draft: &Path, identity: &Identity, control: &[VerifiedControl]) 
     for record in control {
         insert_control(&connection, record).map_err(failed)?;
     }
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
+    // Read to its end: the change is committed only there, and may fail there.
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL").map_err(failed)?;
+    let modes = statement.query_map([], |row| row.get(0)).and_then(Iterator::collect::<rusqlite::Result<Vec<String>>>);
+    let mode = modes.map_err(failed)?.pop().unwrap_or_default();
+    drop(statement);
     if mode != "wal" {
         let (pragma, wanted) = ("journal_mode", "wal");
-        return Err(OpenError::Setting { path: draft.to_owned(), pragma, wanted, found: mode });
+        return Err(OpenError::Setting { path: path.to_owned(), pragma, wanted, found: mode });
     }
-    connection.close().map_err(|(_, source)| failed(source))?;
-    std::fs::File::open(draft).and_then(|file| file.sync_all()).map_err(|source| io(draft, "sync", source))
+    connection.close().map_err(|(_, source)| failed(source))
 }
 
 fn io(path: &Path, doing: &'static str, source: std::io::Error) -> OpenError {

@@ -132,7 +132,9 @@ impl Damage {
                 author == own
             }
             Self::Orphan { .. } | Self::Structure { .. } => true,
-            Self::Columns { .. } | Self::Signature { .. } | Self::Control { .. } | Self::Row { .. } => false,
+            // Whose store it is must be certain.
+            Self::Row { table, .. } => *table == "meta",
+            Self::Columns { .. } | Self::Signature { .. } | Self::Control { .. } => false,
         }
     }
 }

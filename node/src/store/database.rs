@@ -19,7 +19,7 @@ use super::damage::{Findings, Spot};
 use super::error::{Full, OpenError, SaveError};
 use super::held::{Held, check32, remembered_check32};
 use super::schema::{self, Access, PAGE_BYTES};
-use super::{Lane, Saved, Settings, Space};
+use super::{Identity, Lane, Loaded, Saved, Settings, Space};
 
 /// Below this much free space an error of the disk counts as "no space left".
 const DEVICE_FULL_BYTES: u64 = 1_048_576;
@@ -46,6 +46,14 @@ pub struct Database {
 }
 
 impl Database {
+    /// Creates a store on the simulated disk that `path` names in `vfs`; the daemon's are made by `Store::create`.
+    ///
+    /// # Errors
+    /// [`OpenError`], [`OpenError::Exists`] if there is one; any other may leave a file that does not open.
+    pub fn create(path: &Path, vfs: &str, identity: &Identity, control: &[VerifiedControl]) -> Result<(), OpenError> {
+        super::create::create_simulated(path, vfs, identity, control)
+    }
+
     /// Opens an existing store for writing.
     ///
     /// # Errors
@@ -68,6 +76,19 @@ impl Database {
         };
         database.set_bytes_max(database.settings.bytes_max).map_err(|source| schema::sql(path, "configure", source))?;
         Ok(database)
+    }
+
+    /// Reads everything over this connection, as `Store::load` does over one of its own.
+    ///
+    /// # Errors
+    /// [`OpenError`], if the file cannot be read at all.
+    pub fn load(&mut self) -> Result<Loaded, OpenError> {
+        let loaded = super::load::load(&self.connection);
+        let mut loaded = loaded.map_err(|source| schema::sql(&self.path, "read", source))?;
+        if let Some(findings) = loaded.take_findings() {
+            self.set_findings(findings);
+        }
+        Ok(loaded)
     }
 
     /// Changes the bound on the file; a bound below its present size keeps it from growing.
@@ -333,13 +354,19 @@ impl Database {
         }
     }
 
-    /// Bytes of the write-ahead log.
+    /// Bytes of the write-ahead log; 0 on a simulated disk, which nobody can ask.
     pub fn wal_bytes(&self) -> u64 {
+        if self.settings.vfs.is_some() {
+            return 0;
+        }
         std::fs::metadata(super::wal_path(&self.path)).map_or(0, |meta| meta.len())
     }
 
-    /// Bytes of the file and its write-ahead log.
+    /// Bytes of the file and its write-ahead log; on a simulated disk of the file's pages, 0 if it does not say.
     pub fn bytes(&self) -> u64 {
+        if self.settings.vfs.is_some() {
+            return self.pages("PRAGMA page_count").map_or(0, |pages| pages.saturating_mul(PAGE_BYTES));
+        }
         std::fs::metadata(&self.path).map_or(0, |meta| meta.len()) + self.wal_bytes()
     }
 
@@ -364,13 +391,20 @@ impl Database {
             return Ok(Some(Full::Device));
         }
         let Some(bytes_max) = self.settings.bytes_max else { return Ok(None) };
-        let pages = |sql| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
-        let used = pages("PRAGMA page_count").and_then(|all| Ok(all - pages("PRAGMA freelist_count")?));
+        let used = self.pages("PRAGMA page_count").and_then(|all| Ok(all - self.pages("PRAGMA freelist_count")?));
         let used = used.map_err(|error| self.failure(error))?.saturating_mul(PAGE_BYTES);
         Ok((used.saturating_add(ROOM_BYTES_MIN) > bytes_max).then_some(Full::Quota { bytes_max }))
     }
 
+    fn pages(&self, sql: &str) -> rusqlite::Result<u64> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        statement.query_row([], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+    }
+
     fn free_bytes(&self) -> u64 {
+        if self.settings.vfs.is_some() {
+            return u64::MAX;
+        }
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         // A file system that cannot say is treated as roomy: the write itself will tell.
         rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))

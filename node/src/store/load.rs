@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use comity_protocol::control::VerifiedControl;
+use comity_protocol::control::{ControlRecord, VerifiedControl};
 use comity_protocol::effect::Remembered;
 use comity_protocol::envelope::AttestedHeader;
 use comity_protocol::ids::{AuthorId, EnvelopeId, Id, hex};
@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row};
 use super::Identity;
 use super::authors::cached_held;
 use super::damage::{Counted, Damage, Findings, Spot};
-use super::held::{Held, remembered_check32};
+use super::held::{Held, check32, remembered_check32};
 
 /// An envelope as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,15 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Tells the log what is damaged and takes out what the writer must know; `None` if nothing is.
+    pub(super) fn take_findings(&mut self) -> Option<Findings> {
+        for damage in &self.damage {
+            tracing::error!(%damage, "damaged row");
+        }
+        let findings = std::mem::take(&mut self.findings);
+        (!self.damage.is_empty()).then_some(findings)
+    }
+
     /// Returns what is damaged of the node's own chain; while this is not empty the node must not author (STORE 6).
     pub fn own_damage(&self) -> impl Iterator<Item = &Damage> {
         let own = self.identity.author();
@@ -52,9 +61,10 @@ impl Loaded {
 
 /// Reads everything in one read transaction.
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
-    connection.execute_batch("BEGIN")?;
-    let loaded = load_all(connection)?;
-    connection.execute_batch("COMMIT")?;
+    // Dropped on an error, it is rolled back: the connection may be the one that writes.
+    let transaction = connection.unchecked_transaction()?;
+    let loaded = load_all(&transaction)?;
+    transaction.commit()?;
     Ok(loaded)
 }
 
@@ -62,6 +72,8 @@ fn load_all(connection: &Connection) -> rusqlite::Result<Loaded> {
     let mut damage = Vec::new();
     let identity = read_identity(connection)?;
     let control = read_control(connection, &mut damage)?;
+    check_rows_of(connection, "own_key", &mut damage)?;
+    check_identity(connection, &identity, &control, &mut damage)?;
     let authors = read_authors(connection)?;
     let mut envelopes = Envelopes::default();
     envelopes.read(connection, &authors, &mut damage)?;
@@ -83,6 +95,53 @@ pub(super) fn read_identity(connection: &Connection) -> rusqlite::Result<Identit
         nation: Id::new(read("nation")?),
         node: Id::new(read("node")?),
     })
+}
+
+/// Compares the identity, whose rows carry no hash, with what else names the node, its nation and its alliance.
+pub(super) fn check_identity(
+    connection: &Connection,
+    identity: &Identity,
+    control: &[VerifiedControl],
+    damage: &mut Vec<Damage>,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT id, meta, check32 FROM own_key")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (node, nation) = (blob(row, 0), blob(row, 1));
+        let same = node == identity.node.as_bytes() && nation == identity.nation.as_bytes();
+        if !same && is_checked(row, "own_key") {
+            damage.push(Damage::Row { table: "meta", key: "node or nation".to_owned() });
+        }
+    }
+    let mut founded = control.iter().filter_map(|control| match control.record() {
+        ControlRecord::Genesis(signed) => Some(signed.genesis.alliance_id()),
+        ControlRecord::Motion(_) | ControlRecord::Vote(..) | ControlRecord::Roster(..) => None,
+    });
+    if founded.next().is_some_and(|first| first != identity.alliance && founded.all(|id| id != identity.alliance)) {
+        damage.push(Damage::Row { table: "meta", key: "alliance".to_owned() });
+    }
+    Ok(())
+}
+
+/// Checks the rows of a table of the shape (id, meta, check32).
+pub(super) fn check_rows_of(
+    connection: &Connection,
+    table: &'static str,
+    damage: &mut Vec<Damage>,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(&format!("SELECT id, meta, check32 FROM {table}"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if !is_checked(row, table) {
+            damage.push(Damage::Row { table, key: hex(blob(row, 0)) });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a row (id, meta, check32) carries its own hash.
+fn is_checked(row: &Row<'_>, table: &str) -> bool {
+    blob(row, 2) == check32(table, &[blob(row, 0), blob(row, 1)]).as_bytes()
 }
 
 pub(super) fn read_control(

@@ -85,9 +85,15 @@ pub(super) fn open(path: &Path, access: Access, vfs: Option<&str>) -> Result<Con
 pub(super) fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Connection, OpenError> {
     match vfs {
         None => Connection::open_with_flags(path, flags),
-        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs).and_then(exclusive),
     }
     .map_err(|source| sql(path, "open", source))
+}
+
+/// Makes a connection the only one of its file: a virtual file system has no shared memory for the index of the log.
+fn exclusive(connection: Connection) -> rusqlite::Result<Connection> {
+    connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+    Ok(connection)
 }
 
 /// Wraps an error of the database with what was being done.

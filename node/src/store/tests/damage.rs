@@ -203,6 +203,29 @@ fn damaged_answers_and_frontier_rows_are_named() {
 }
 
 #[test]
+fn a_store_that_is_no_longer_sure_whose_it_is_says_so() {
+    let alliance = comity_protocol::testing::TestAlliance::new(1, &[("DEU", 1)]);
+    let author = alliance.nations[0].nodes[0].author;
+    let identity = Identity { alliance: alliance.id, nation: author.nation, node: author.key };
+    for (key, named) in [("alliance", "alliance"), ("nation", "node or nation"), ("node", "node or nation")] {
+        let bench = Bench::new();
+        std::fs::remove_file(bench.path()).expect("removed");
+        Store::create(&bench.path(), &identity, &alliance.control()).expect("created");
+        let store = bench.open();
+        assert_eq!(store.load().expect("loads").damage, []);
+        bench.close(store);
+
+        meddle(&bench, "UPDATE meta SET value = zeroblob(32) WHERE key = ?1", [key]);
+        let damage = Damage::Row { table: "meta", key: named.to_owned() };
+        assert_eq!(check(&bench.path(), Depth::Deep).expect("checks").damage, std::slice::from_ref(&damage));
+        let store = bench.open();
+        let loaded = store.load().expect("loads");
+        assert_eq!(loaded.own_damage().collect::<Vec<_>>(), [&damage], "{key}: no authoring");
+        bench.close(store);
+    }
+}
+
+#[test]
 fn a_zeroed_page_is_found_and_ends_a_load_with_an_error() {
     let bench = Bench::filled(&chain(1, "a", 500));
     let mut bytes = std::fs::read(bench.path()).expect("read");
