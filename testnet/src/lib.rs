@@ -15,4 +15,5 @@ pub mod relay;
 pub mod report;
 pub mod scenario;
 pub mod sim;
+pub mod vfs;
 pub mod wire;

@@ -1,4 +1,5 @@
 //! Whole alliances in one process, every choice from one seed.
 
+pub mod disk;
 pub mod liar;
 pub mod operator;
