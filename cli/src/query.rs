@@ -6,13 +6,14 @@ mod node;
 use std::path::PathBuf;
 
 use comity_node::api::model::{Board, Change, Gaps};
+use comity_protocol::statement::visible;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::Api;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::table::{dash, short, visible};
+use crate::table::{dash, short};
 
 /// Commands that only read.
 #[derive(clap::Subcommand, Debug)]

@@ -1,6 +1,7 @@
 //! Aligned tables and shortened identifiers for people.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comity_protocol::statement::visible;
 
 /// A column: its heading, and how its cells stand.
 pub enum Column {
@@ -32,23 +33,6 @@ pub fn table(columns: &[Column], rows: Vec<Vec<String>>, nothing: &str) -> Strin
         first.set_padding((0, 1));
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
-}
-
-/// Returns foreign text with control and directional characters made visible, so that it can neither move the cursor
-/// nor turn the line around (spec 4.19).
-pub fn visible(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(u32::from(c), 0x061c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb)
-    };
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if hidden(c) {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-        out
-    })
 }
 
 /// Returns the first ten characters of an identifier.
@@ -102,12 +86,6 @@ pub fn counted(count: u64, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hostile_text_stays_on_its_line() {
-        assert_eq!(visible("a\u{1b}[2Jb\u{202e}c\n"), "a\\u{1b}[2Jb\\u{202e}c\\u{a}");
-        assert_eq!(visible("Київ – Łódź"), "Київ – Łódź");
-    }
 
     #[test]
     fn numbers_are_grouped() {

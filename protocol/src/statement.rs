@@ -125,12 +125,27 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
-/// Whether a character steers a terminal or the direction of text instead of being seen (the ranges of spec 4.2).
+/// Whether a character steers a terminal or the direction of text instead of being seen: the ranges of spec 4.2, and
+/// U+2065, which no Unicode version has given a meaning yet.
 pub(crate) fn hidden(c: char) -> bool {
     if matches!(c, ' '..='~') {
         return false;
     }
     matches!(u32::from(c),
-        0x0000..=0x001f | 0x007f..=0x009f | 0x061c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x2064
-        | 0x2066..=0x206f | 0xfeff | 0xfff9..=0xfffb)
+        0x0000..=0x001f | 0x007f..=0x009f | 0x061c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f
+        | 0xfeff | 0xfff9..=0xfffb)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_stays_on_its_line() {
+        assert_eq!(visible("a\u{1b}[2Jb\u{202e}c\n"), "a\\u{1b}[2Jb\\u{202e}c\\u{a}");
+        assert_eq!(visible("Київ – Łódź"), "Київ – Łódź");
+        for c in (0x2060..=0x206f).filter_map(char::from_u32) {
+            assert_eq!(visible(&c.to_string()), c.escape_unicode().to_string());
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! (`assemble`). No pass depends on the order in which statements arrived, and none looks further than its joins.
 
 pub mod rows;
+pub mod goods;
 pub mod coverage;
 pub mod export;
 mod flags;
@@ -23,9 +24,10 @@ use crate::statement::ledger::Ledger;
 use assemble::Assembly;
 use cover::{ReadingPledges, Sums};
 use flags::Flags;
+use goods::{DispatchRow, LossRow, ReceiptRow, ShipmentRow};
 use rows::{
-    AcceptOutcome, AcceptRow, DeclineRow, DispatchRow, Flag, HubRow, InvalidRow, LossRow, ObservationRow, PledgeRow,
-    ProfileRow, ReceiptRow, RequirementRow, ShipmentRow,
+    AcceptOutcome, AcceptRow, DeclineRow, Flag, HubRow, InvalidRow, ObservationRow, PledgeRow, ProfileRow,
+    RequirementRow,
 };
 
 /// Everything shown of a ledger at one moment; each list in R8 order.

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 
 use comity_node::api::model::{Board, BoardRow, Explanation, FlagRow, Flags, Gaps, Listing, RecordRow, Shown};
 use comity_protocol::statement::units::Unit;
+use comity_protocol::statement::visible;
 use serde_json::Value;
 
 use crate::output::now_jiff;
-use crate::table::{Column, ago, dash, number, short, table, visible};
+use crate::table::{Column, ago, dash, number, short, table};
 
 /// The unit each requirement was typed in, by its reference: text shows quantities in it, JSON in the base unit.
 pub type Units = BTreeMap<String, String>;

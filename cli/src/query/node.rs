@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use comity_node::api::model::{Log, Nations, Peers, Status};
+use comity_protocol::statement::visible;
 
 use crate::output::now_jiff;
-use crate::table::{Column, ago, counted, dash, number, short, table, visible};
+use crate::table::{Column, ago, counted, dash, number, short, table};
 
 /// Returns `status` in words.
 pub fn status(status: &Status) -> String {

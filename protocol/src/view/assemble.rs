@@ -3,11 +3,11 @@
 use super::answers::Links;
 use super::cover::{Covered, codes};
 use super::flags::Named;
+use super::goods::{DispatchRow, LegRow, LineRow, LossRow, ReceiptRow, ShipmentRow, ShipmentState};
 use super::movement::Movement;
 use super::read::{Item, Reading, place};
 use super::rows::{
-    AcceptRow, Buckets, DeclineRow, DispatchRow, HubRow, LegRow, LineRow, LossRow, ObservationRow, PledgeRow,
-    PledgeState, ProfileRow, ReceiptRow, RequirementRow, ShipmentRow, ShipmentState,
+    AcceptRow, Buckets, DeclineRow, HubRow, ObservationRow, PledgeRow, PledgeState, ProfileRow, RequirementRow,
 };
 use crate::ids::Timestamp;
 use crate::statement::ledger::Ledger;

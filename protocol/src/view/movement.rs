@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::answers::Links;
 use super::flags::Flags;
+use super::goods::LineRow;
 use super::line::{Counts, LineFacts};
 use super::read::{Item, Pins, Reading, find, index};
-use super::rows::{FlagCode, LineRow, Name, Standing};
+use super::rows::{FlagCode, Name, Standing};
 use crate::ids::NationId;
 use crate::statement::Kind;
 use crate::statement::ledger::Ledger;

@@ -1,7 +1,8 @@
 //! What arrived: the three waybills of DOMAIN 2.5, and C14 to C17.
 
 use comity_protocol::view::View;
-use comity_protocol::view::rows::{FlagCode, PledgeState, ShipmentState};
+use comity_protocol::view::goods::ShipmentState;
+use comity_protocol::view::rows::{FlagCode, PledgeState};
 use serde_json::{Value, json};
 
 use crate::world::{Look, NOW, Side, World};

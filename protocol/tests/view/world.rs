@@ -8,7 +8,8 @@ use comity_protocol::statement::ledger::{Ledger, Snapshot};
 use comity_protocol::statement::prepare::{Entry, Prepared, prepare};
 use comity_protocol::testing::{FOUNDED_MS, TestAlliance, TestEnvelope};
 use comity_protocol::value::record_id_from;
-use comity_protocol::view::rows::{Flag, FlagCode, PledgeRow, RequirementRow, ShipmentRow};
+use comity_protocol::view::goods::ShipmentRow;
+use comity_protocol::view::rows::{Flag, FlagCode, PledgeRow, RequirementRow};
 use comity_protocol::view::{View, export, view};
 use serde_json::Value as Json;
 
