@@ -249,7 +249,7 @@ fn end_at_every_operation(end: End, seed: u64) {
         let (database, loaded) = start(&disk).unwrap_or_else(|error| panic!("{context}: {error:?}"));
         ledger.check(&loaded, &context);
         drop(database);
-        if operations % 4 != 0 {
+        if operations % 8 != 0 {
             continue;
         }
         // Saving what is held changes nothing, so the whole story can be told again.

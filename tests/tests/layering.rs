@@ -158,7 +158,7 @@ fn the_laboratory_sees_the_node_from_outside() {
     for (path, text) in sources(&workspace().join("testnet/src")) {
         for (number, line) in product_lines(&text) {
             for used in line.split("comity_node").skip(1) {
-                // The store, to read a dead node's home, and the socket client, which any outside program could be.
+                // The store, for a dead node's home and for simulated disks, and the socket client, which any outside program could be.
                 if !used.starts_with("::store") && !used.starts_with("::client") {
                     found.push(format!("{}:{number}: comity_node{used}", path.display()));
                 }
