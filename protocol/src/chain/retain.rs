@@ -106,8 +106,14 @@ impl Chain {
     }
 
     /// Follows the smallest id upward for at most 1,024 headers; a longer branch ends at its last signature point.
+    ///
+    /// A header that breaks a rule of the chain is taken in only where it contradicts another one held (R08), and what stands
+    /// above it likewise. So it is proof at the fork, and part of no branch: what is kept must not depend on who came first.
     fn branch(&self, first: u32) -> Vec<u32> {
         let mut branch = vec![first];
+        if self.refused.contains(&first) {
+            return branch;
+        }
         let mut last = first;
         while let Some(next) = self.smallest_child(last) {
             if branch.len() == FORK_BRANCH_HEADERS_MAX {
@@ -124,7 +130,7 @@ impl Chain {
     fn smallest_child(&self, node: u32) -> Option<u32> {
         let id = self.node(node).id;
         self.nodes_at(self.node(node).seq + 1)
-            .filter(|&child| self.node(child).prev == id)
+            .filter(|&child| self.node(child).prev == id && !self.refused.contains(&child))
             .min_by_key(|&child| self.node(child).id)
     }
 

@@ -144,3 +144,34 @@ fn forks_at_every_depth_converge() {
         world.check_honest();
     }
 }
+
+/// Such a header can never link, so nobody takes it unless it contradicts one that he holds; neither it nor what its author
+/// put on top of it may be part of a branch that is kept.
+#[test]
+fn a_header_whose_time_goes_back_is_on_no_branch_that_is_kept() {
+    let mut alliance = TestAlliance::new(36, &[("UKR", 1), ("POL", 1), ("DEU", 1)]);
+    let node = alliance.node(2, 0);
+    let first = chain(&mut node.clone(), 1, "to others");
+    let shared = chain(node, 2, "shared");
+    let honest = chain(&mut node.clone(), 2, "went on");
+    // Of two headers on top of one the smaller id is followed: this one has it, and stands a moment before its parent.
+    let back = (0..).map(|i: u32| {
+        let mut twin = node.clone();
+        let body = i.to_be_bytes().to_vec();
+        let mut header = twin.clone().envelope(900, body.clone()).header.header().clone();
+        header.time_ms = twin.time_ms - 1;
+        let envelope = twin.sign(header, body);
+        (twin, envelope)
+    });
+    let (mut twin, back) = back.into_iter().find(|(_, back)| back.id() < honest[0].id()).expect("half of them are");
+    let above = chain(&mut twin, 1, "on top");
+    let few = [&first[..], &shared].concat();
+    let many = [&few[..], &honest, &[back], &above].concat();
+    let mut world = pair(36, &few, &many, alliance);
+    world.run_until(20_000, "convergence", World::converged);
+    let asked = world.nodes.iter().map(|node| node.replica.counters().ranges_asked).sum::<u64>();
+    assert!(asked < 20, "{asked} requests");
+    let kept = world.nodes[0].replica.state().chain(&twin.author).expect("held");
+    assert!(kept.heads().iter().any(|head| head.tip == honest[1].header.tip()), "the branch that links is kept");
+    world.check_honest();
+}
