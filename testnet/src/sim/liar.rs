@@ -5,6 +5,10 @@
 //! rewrites or drops what goes out, and adds frames of its own. A liar has a member's key and no other: what it signs is
 //! validly signed, what it cannot sign it cannot make up.
 //!
+//! What a liar sends is what a transport would carry, with these exceptions, which a network in front of honest nodes has to
+//! treat as the transport does: an answer may have no End, or not come at all (the exchange fails after a while), frames may
+//! stand behind the End, and once or twice a frame is longer than [`comity_protocol::limits::FRAME_BYTES_MAX`].
+//!
 //! Everything a liar does follows from its seed, what happened to it, and when. What it adds is bounded, in a virtual
 //! second and in all, so that a run with liars is nearly as fast as one without.
 
@@ -57,7 +61,7 @@ pub enum Strategy {
     Garbage,
     /// Sends far too much: own envelopes, headers far ahead, questions (T23, T44, T45).
     Flood,
-    /// Acknowledges and claims to hold what it does not, or what does not exist (T10, T41).
+    /// Acknowledges and claims to hold what it does not, or what does not exist; lies in its Hellos (T10, T41, T50, T69).
     LyingAcks,
     /// Signs envelopes around changes that mean harm (T51–T58, T60).
     HostileChanges,
@@ -118,6 +122,7 @@ pub struct LiarSetup {
 /// A lying node.
 #[derive(Debug)]
 pub struct Liar {
+    strategy: Strategy,
     inner: Replica,
     desk: Desk,
     lie: Lie,
@@ -148,7 +153,7 @@ impl Liar {
         // Its own envelopes that the strategy signed come to the replica as if from elsewhere; it writes on all the same.
         let rules = Rules::broken(Rule::HaltOnForeignOwn);
         let inner = Replica::new(config, rules, Stored { state, remembered: Vec::new() });
-        let mut liar = Self { inner, desk, lie };
+        let mut liar = Self { strategy, inner, desk, lie };
         liar.carry_on();
         liar
     }
@@ -174,6 +179,16 @@ impl Liar {
     /// The moment at which [`Liar::handle`] wants a Tick; `None` while nothing will ever be due.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         self.inner.next_wakeup().into_iter().chain(self.desk.next_lie()).min()
+    }
+
+    /// Adds nothing more of its own: the quiet phase of a run. It goes on hiding and rewriting.
+    pub const fn rest(&mut self) {
+        self.desk.rest();
+    }
+
+    /// How it lies.
+    pub const fn strategy(&self) -> Strategy {
+        self.strategy
     }
 
     /// The evaluation of what the inner replica holds.
@@ -298,7 +313,7 @@ impl Lie {
     /// Does something of its own.
     fn act(&mut self, desk: &mut Desk, state: &State) {
         match self {
-            Self::Equivocate(lie) => lie.act(desk),
+            Self::Equivocate(lie) => lie.act(desk, state),
             Self::BackDate(lie) => lie.act(desk, state),
             Self::Withhold(_) => {}
             Self::ReplayOld(lie) => lie.act(desk),

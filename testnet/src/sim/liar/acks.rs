@@ -1,8 +1,9 @@
-//! Lying acknowledgements: claims to hold what the liar does not (T10, T41).
+//! Lying acknowledgements: claims to hold what the liar does not (T10, T41), and Hellos that lie (T50, T69).
 //!
 //! The liar signs Witness bodies that acknowledge envelopes that do not exist, positions far above every head, and of a
 //! forked author each branch in turn. Its frontiers name higher heads than it holds; its heartbeats name sets that nobody
-//! holds, sets it heard others name, and its own old ones.
+//! holds, sets it heard others name, and its own old ones. Its Hellos, asked and answered, do the same, and claim other
+//! control records, another charter, rules from the future, and clocks that are years off.
 
 use std::collections::VecDeque;
 
@@ -12,7 +13,8 @@ use comity_protocol::effect::{Effect, Input};
 use comity_protocol::evaluate::State;
 use comity_protocol::frontier::FrontierEntry;
 use comity_protocol::ids::{Digest, Tip};
-use comity_protocol::message::{Frame, Heartbeat, TAG_HEARTBEAT};
+use comity_protocol::limits::TIME_MS_MAX;
+use comity_protocol::message::{Frame, Heartbeat, Hello, TAG_HEARTBEAT};
 
 use super::Rewritten;
 use super::desk::Desk;
@@ -63,13 +65,20 @@ impl LyingAcks {
                 Rewritten::Changed(Effect::Push { link: *link, frame })
             }
             Effect::Answer { .. } => spoil::rewrite_answer(effect, |frame| match frame {
+                Frame::Hello(hello) => vec![Frame::Hello(self.hello(desk, hello))],
                 Frame::FrontierReply(entries) if !desk.one_in(3) => {
                     vec![Frame::FrontierReply(entries.into_iter().map(|entry| more(desk, entry)).collect())]
                 }
                 other => vec![other],
             }),
+            Effect::Ask { link, exchange, frame } => match Frame::decode(frame) {
+                Ok(Frame::Hello(hello)) => {
+                    let frame = Frame::Hello(self.hello(desk, hello)).encode();
+                    Rewritten::Changed(Effect::Ask { link: *link, exchange: *exchange, frame })
+                }
+                Ok(_) | Err(_) => Rewritten::Kept,
+            },
             Effect::Save(_)
-            | Effect::Ask { .. }
             | Effect::Close { .. }
             | Effect::Admission(_)
             | Effect::Written { .. }
@@ -86,6 +95,22 @@ impl LyingAcks {
             Some(held) if !desk.one_in(3) => held,
             Some(_) | None => desk.id(),
         }
+    }
+
+    /// A Hello with one or two lies in it.
+    fn hello(&self, desk: &mut Desk, mut hello: Hello) -> Hello {
+        for _ in 0..=desk.below(2) {
+            match desk.below(8) {
+                0 | 1 => hello.held = self.some_set(desk),
+                2 => hello.control = desk.id(),
+                3 => hello.nation = desk.id(),
+                4 => hello.rules_max = u16::MAX,
+                5 => hello.wire_max = u8::MAX,
+                6 => (hello.charter_height, hello.charter) = (hello.charter_height + 7, desk.id()),
+                _ => hello.time_ms = if desk.one_in(2) { 0 } else { TIME_MS_MAX },
+            }
+        }
+        hello
     }
 
     pub(super) fn act(&mut self, desk: &mut Desk, state: &State) {

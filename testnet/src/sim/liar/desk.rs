@@ -198,6 +198,11 @@ impl Desk {
 
     // Sending.
 
+    /// Leaves nothing to spend.
+    pub(super) const fn rest(&mut self) {
+        self.left.frames = 0;
+    }
+
     fn spend(&mut self, bytes: usize) -> bool {
         let second = self.now.0 / 1_000;
         if second != self.second {

@@ -15,6 +15,7 @@ use comity_protocol::envelope::Header;
 use comity_protocol::evaluate::State;
 use comity_protocol::guard::DraftWrite;
 use comity_protocol::ids::{AuthorKey, EnvelopeId, Timestamp, Tip};
+use comity_protocol::message::run::Run;
 use comity_protocol::message::{Frame, PushedEnvelope, RangeRequest};
 use comity_protocol::value::{Fields, Value};
 
@@ -212,7 +213,7 @@ impl Equivocate {
     }
 
     /// One run over a range that reaches into the second chain.
-    fn run(&self, state: &State, range: &RangeRequest) -> Option<comity_protocol::message::run::Run> {
+    fn run(&self, state: &State, range: &RangeRequest) -> Option<Run> {
         let fork = self.twins.first()?.header.seq;
         let mut items: Vec<(Header, Arc<[u8]>)> = Vec::new();
         if let Some(chain) = state.chain(&range.author) {
@@ -225,7 +226,7 @@ impl Equivocate {
         spoil::run_of(range.author, &items, signature)
     }
 
-    pub(super) fn act(&mut self, desk: &mut Desk) {
+    pub(super) fn act(&mut self, desk: &mut Desk, state: &State) {
         self.acts += 1;
         if self.twins.is_empty() {
             if self.acts >= IDLE_ACTS && self.sides.len() >= 2 {
@@ -238,9 +239,12 @@ impl Equivocate {
         }
         self.mixed = true;
         let twins: Vec<PushedEnvelope> = self.twins.iter().map(|twin| twin.envelope.clone()).collect();
+        let first: Vec<PushedEnvelope> =
+            self.twins.iter().filter_map(|twin| spoil::envelope_of(state, &twin.of)).collect();
         for link in desk.all_links() {
-            if self.side(desk, link) == Side::First {
-                desk.push_envelopes(link, &twins);
+            match self.side(desk, link) {
+                Side::First => desk.push_envelopes(link, &twins),
+                Side::Second => desk.push_envelopes(link, &first),
             }
         }
     }

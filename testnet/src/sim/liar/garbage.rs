@@ -2,7 +2,7 @@
 //!
 //! A frame that does not decode closes the link at once and keeps the liar away for ten minutes, as do three strikes. So
 //! it counts what it cost itself at each peer: flipped bits in valid envelopes and answers to other questions come twice
-//! at most, and most of the time it does what costs nothing, such as answers without an end or going on behind it, refusals
+//! at most, and most of the time it does what costs nothing, such as no answer, answers without an end or going on behind it, refusals
 //! for made-up reasons, and questions that lead nowhere. Now and then it does one of the hard sort, each kind as often as
 //! the others.
 
@@ -102,6 +102,8 @@ pub(super) enum Evasion {
     Other,
     /// It is a run of another author than the one asked for.
     OtherAuthor,
+    /// It does not come.
+    Silence,
     /// It does not end.
     NoEnd,
     /// Frames stand behind its end.
@@ -143,7 +145,8 @@ impl Oddity {
 }
 
 impl Evasion {
-    pub(super) const ALL: [Self; 5] = [Self::Other, Self::OtherAuthor, Self::NoEnd, Self::BehindEnd, Self::Refusal];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Other, Self::OtherAuthor, Self::Silence, Self::NoEnd, Self::BehindEnd, Self::Refusal];
 }
 
 impl Poison {
@@ -157,7 +160,7 @@ impl Kind {
             Self::Damaged(Damage::Header | Damage::Signature | Damage::Body)
             | Self::Evasive(Evasion::Other | Evasion::OtherAuthor) => true,
             Self::Damaged(Damage::Wire)
-            | Self::Evasive(Evasion::NoEnd | Evasion::BehindEnd | Evasion::Refusal)
+            | Self::Evasive(Evasion::Silence | Evasion::NoEnd | Evasion::BehindEnd | Evasion::Refusal)
             | Self::Broken(_)
             | Self::Question(_)
             | Self::Poisoned(_) => false,
@@ -345,6 +348,9 @@ impl Garbage {
             return Rewritten::Kept;
         }
         self.count(kind);
+        if frames.is_empty() {
+            return Rewritten::Dropped;
+        }
         Rewritten::Changed(Effect::Answer { link, exchange, frames })
     }
 }
@@ -361,6 +367,7 @@ fn evasive(desk: &mut Desk, evasion: Evasion, mut frames: Vec<Vec<u8>>) -> Vec<V
             frames = vec![other.encode(), end];
         }
         Evasion::OtherAuthor => frames = vec![Frame::Run(made_up_run(desk)).encode(), end],
+        Evasion::Silence => frames.clear(),
         Evasion::NoEnd => drop(frames.pop()),
         Evasion::BehindEnd => frames.extend([Frame::Frontier.encode(), end]),
         Evasion::Refusal => {

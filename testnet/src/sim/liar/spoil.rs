@@ -35,6 +35,16 @@ pub(super) fn header_of(envelope: &PushedEnvelope) -> Option<(Header, EnvelopeId
     Some((header, id))
 }
 
+/// An envelope that is held with its signature and its body, as a push carries it.
+pub(super) fn envelope_of(state: &State, id: &EnvelopeId) -> Option<PushedEnvelope> {
+    let view = state.envelope(id)?;
+    Some(PushedEnvelope {
+        header: view.chain.header(view.held).encode(),
+        signature: *view.held.signature()?,
+        body: Arc::clone(view.held.body()?),
+    })
+}
+
 /// Changes the envelopes of an [`Effect::Push`]: each may be left out or replaced. Heartbeats go out as they are.
 pub(super) fn rewrite_push(
     effect: &Effect,

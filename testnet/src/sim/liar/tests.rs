@@ -1,6 +1,7 @@
 //! Each strategy, one liar linked to two honest replicas that are linked to each other.
 
 mod bench;
+mod storm;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,14 +95,15 @@ fn the_same_seed_sends_the_same_bytes() {
 fn an_equivocator_shows_two_envelopes_at_one_position() {
     seeds(|seed| {
         let bench = play(Strategy::Equivocate, seed);
-        let mut by_seq: BTreeMap<u64, BTreeSet<EnvelopeId>> = BTreeMap::new();
-        let mut to: BTreeMap<EnvelopeId, BTreeSet<usize>> = BTreeMap::new();
+        // The peers each envelope was pushed to, in order.
+        let mut by_seq: BTreeMap<u64, BTreeMap<EnvelopeId, Vec<usize>>> = BTreeMap::new();
         for (peer, header, _) in own_pushes(&bench) {
-            by_seq.entry(header.seq).or_default().insert(header.id());
-            to.entry(header.id()).or_default().insert(peer);
+            by_seq.entry(header.seq).or_default().entry(header.id()).or_default().push(peer);
         }
-        let (fork, ids) = by_seq.iter().find(|(_, ids)| ids.len() == 2).expect("two envelopes with one seq");
-        assert!(ids.iter().any(|id| to[id].len() == 1), "one of them went to one side only");
+        let (fork, twins) = by_seq.iter().find(|(_, ids)| ids.len() == 2).expect("two envelopes with one seq");
+        let [one, other] = twins.values().collect::<Vec<_>>()[..] else { panic!("two") };
+        assert!(one[0] != other[0], "each side saw one of them first");
+        assert!(one.len() > 1 && other.len() > 1, "later both sides saw both");
         for honest in &bench.honest {
             let chain = honest.state().chain(&bench.liar.me()).expect("held");
             assert_eq!(chain.fork(), Some(*fork));

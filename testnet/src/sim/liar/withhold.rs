@@ -1,6 +1,6 @@
 //! Withholding: headers, bodies, or one author (T42, T43).
 //!
-//! *Headers*: the liar shows its whole frontier and answers ranges with nothing, or with the first run only; it pushes
+//! *Headers*: the liar shows its whole frontier and answers ranges with nothing, or with less than half of it; it pushes
 //! nothing but heartbeats. *Bodies*: ranges are answered with headers whose bodies it says it does not hold, though its
 //! frontier says that it does (by seed also the other way round); pushes, which carry bodies, are left out. *Author*: one
 //! other author, chosen when it first shows up, is left out of frontiers, runs, answers by id and pushes.
@@ -67,7 +67,7 @@ impl Withhold {
                 let author = spoil::header_of(&envelope).map(|(header, _)| header.author_id());
                 author.is_none_or(|author| !self.withholds(desk, &author)).then_some(envelope)
             }),
-            Effect::Answer { .. } => spoil::rewrite_answer(effect, |frame| self.answer(desk, frame)),
+            Effect::Answer { .. } => spoil::rewrite_answer(effect, |frame| self.answer(desk, state, frame)),
             Effect::Save(_)
             | Effect::Ask { .. }
             | Effect::Close { .. }
@@ -87,10 +87,10 @@ impl Withhold {
         }
     }
 
-    fn answer(&self, desk: &mut Desk, frame: Frame) -> Vec<Frame> {
+    fn answer(&self, desk: &mut Desk, state: &State, frame: Frame) -> Vec<Frame> {
         match frame {
             Frame::Run(run) if self.withholds(desk, &run.author) => match self.what {
-                What::Headers if desk.one_in(4) => first_of(run).into_iter().map(Frame::Run).collect(),
+                What::Headers if desk.one_in(4) => front_of(state, run).into_iter().map(Frame::Run).collect(),
                 What::Headers | What::Author => Vec::new(),
                 What::Bodies => vec![Frame::Run(without_bodies(run))],
             },
@@ -124,11 +124,15 @@ impl Withhold {
     }
 }
 
-/// The front of a run, up to the first signature in it; none if only its last item is signed.
-fn first_of(mut run: Run) -> Option<Run> {
-    let at = run.items.iter().position(|item| item.signature.is_some())?;
-    run.items.truncate(at + 1);
-    run.signature = run.items.last_mut()?.signature.take()?;
+/// Less than half of a run, up to a header whose signature is held; none if it is too short for that.
+fn front_of(state: &State, mut run: Run) -> Option<Run> {
+    let chain = state.chain(&run.author)?;
+    let half = u64::try_from(run.items.len() / 2).ok()?;
+    let last = (run.first_seq..run.first_seq + half).rev().filter_map(|seq| chain.accepted(seq));
+    let (seq, signature) = last.filter_map(|held| Some((held.seq(), *held.signature()?))).next()?;
+    run.items.truncate(usize::try_from(seq - run.first_seq + 1).ok()?);
+    run.items.last_mut()?.signature = None;
+    run.signature = signature;
     Some(run)
 }
 

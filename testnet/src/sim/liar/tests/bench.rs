@@ -7,10 +7,15 @@ use comity_protocol::effect::{
     CloseReason, Effect, ExchangeId, Input, LinkId, LinkUp, RecordWrite, Replaces, RequestId, Source, WriteRequest,
 };
 use comity_protocol::ids::{AuthorId, EnvelopeId, Timestamp};
+use comity_protocol::limits::EXCHANGE_IDLE_MS;
 use comity_protocol::message::Frame;
 use comity_protocol::replica::{Config, Replica, Stored};
 use comity_protocol::rules::Rules;
 use comity_protocol::testing::{FOUNDED_MS, TestAlliance, draft};
+
+use rand::RngExt as _;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
 
 use super::super::{Liar, LiarSetup, Lie, Strategy};
 
@@ -35,6 +40,8 @@ enum Event {
     Input(usize, Input),
     Write(usize),
     Redial(usize, usize),
+    /// A question of this node has had its time: if no answer came, it fails.
+    Idle(usize, LinkId, ExchangeId),
 }
 
 /// The network.
@@ -52,6 +59,11 @@ pub(super) struct Bench {
     cut: BTreeSet<(usize, usize)>,
     queue: BTreeMap<(Timestamp, u64), Event>,
     next: u64,
+    /// Nobody writes any more.
+    quiet: bool,
+    /// Whether frames on push streams are lost, come twice and overtake each other, and questions fail.
+    pub(super) storm: bool,
+    rng: ChaCha8Rng,
 }
 
 impl Bench {
@@ -89,6 +101,9 @@ impl Bench {
             cut: BTreeSet::new(),
             queue: BTreeMap::new(),
             next: 0,
+            quiet: false,
+            storm: false,
+            rng: ChaCha8Rng::seed_from_u64(seed),
         };
         for (a, b) in [(0, 1), (0, LIAR), (1, LIAR)] {
             bench.at(1, Event::Redial(a, b));
@@ -107,6 +122,12 @@ impl Bench {
     pub(super) fn cut_off_liar(&mut self) {
         self.cut_pair(0, LIAR);
         self.cut_pair(1, LIAR);
+    }
+
+    /// Lets nobody write any more, and the liar add nothing more.
+    pub(super) fn hush(&mut self) {
+        self.quiet = true;
+        self.liar.rest();
     }
 
     pub(super) fn cut_honest(&mut self) {
@@ -164,6 +185,7 @@ impl Bench {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Input(node, input) => self.input(node, input),
+            Event::Write(_) if self.quiet => {}
             Event::Write(node) => {
                 self.next += 1;
                 let number = self.next;
@@ -176,6 +198,11 @@ impl Bench {
                 self.at(WRITE_EVERY_MS, Event::Write(node));
             }
             Event::Redial(a, b) => self.dial(a, b),
+            Event::Idle(node, link, theirs) => {
+                if let Some(exchange) = self.exchanges.remove(&(link, theirs)) {
+                    self.input(node, Input::ExchangeFailed { link, exchange });
+                }
+            }
         }
     }
 
@@ -229,14 +256,31 @@ impl Bench {
         match effect {
             Effect::Push { link, frame } => {
                 let Some(other) = self.other(link, node) else { return };
-                self.at(DELAY_MS, Event::Input(other, Input::Pushed { link, frame }));
+                if !self.storm {
+                    self.at(DELAY_MS, Event::Input(other, Input::Pushed { link, frame }));
+                    return;
+                }
+                let copies = match self.rng.random_range(0..20) {
+                    0 | 1 => 0,
+                    2 | 3 => 2,
+                    _ => 1,
+                };
+                for _ in 0..copies {
+                    let delay = self.rng.random_range(1..120);
+                    self.at(delay, Event::Input(other, Input::Pushed { link, frame: frame.clone() }));
+                }
             }
             Effect::Ask { link, exchange, frame } => {
                 let Some(other) = self.other(link, node) else { return };
+                if self.storm && self.rng.random_range(0..12) == 0 {
+                    self.at(400, Event::Input(node, Input::ExchangeFailed { link, exchange }));
+                    return;
+                }
                 self.next += 1;
                 let theirs = ExchangeId((1 << 50) + self.next);
                 self.exchanges.insert((link, theirs), exchange);
                 self.at(DELAY_MS, Event::Input(other, Input::Asked { link, exchange: theirs, frame }));
+                self.at(EXCHANGE_IDLE_MS, Event::Idle(node, link, theirs));
             }
             Effect::Answer { link, exchange, frames } => self.answer(node, link, exchange, frames),
             Effect::Close { link, reason } => self.close(node, link, reason),
@@ -279,8 +323,15 @@ impl Bench {
         self.at(REDIAL_MS, Event::Redial(a, b));
     }
 
-    /// What must hold of the honest, whatever the liar did.
+    /// What must hold of the honest, whatever the liar did, once they are among themselves.
     pub(super) fn check_honest(&self) {
+        self.check_kept();
+        let digests = |honest: &Replica| (honest.state().held(), honest.state().control(), honest.state().state());
+        assert_eq!(digests(&self.honest[0]), digests(&self.honest[1]), "the honest agree");
+    }
+
+    /// What must hold of the honest even while the liar goes on.
+    pub(super) fn check_kept(&self) {
         assert!(self.closed.is_empty(), "honest nodes closed links to each other: {:?}", self.closed);
         assert!(self.written.len() > 20);
         let keys: Vec<_> = (0..HONEST).map(|node| self.honest[node].me().key).collect();
@@ -298,7 +349,5 @@ impl Bench {
                 assert_eq!(state.section(&author.nation).counts().void, 0);
             }
         }
-        let digests = |honest: &Replica| (honest.state().held(), honest.state().control(), honest.state().state());
-        assert_eq!(digests(&self.honest[0]), digests(&self.honest[1]), "the honest agree");
     }
 }
