@@ -11,7 +11,7 @@ use comity_protocol::value::record_id_from;
 use super::handle::{Write, WriteCall};
 use super::{
     Answer, Call, Changes, Driver, DriverError, Effect, Input, Instant, LinkId, Names, NetCommand, NetEvent,
-    PeerAnswer, Read, Reading, SaveError, SaveOp, net, notice, warn, writes,
+    PeerAnswer, Read, Reading, SaveOp, net, notice, warn, writes,
 };
 use crate::api::Refusal;
 use crate::config::PeersError;
@@ -218,7 +218,7 @@ impl Driver {
                 self.saved_since_check = true;
                 Ok(true)
             }
-            Err(error @ (SaveError::Fatal(_) | SaveError::Closed)) => {
+            Err(error) if self.room.is_broken_by(&error) => {
                 self.writes.failed(&error);
                 Err(DriverError::Store(error))
             }

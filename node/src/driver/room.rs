@@ -12,17 +12,22 @@ const RETRY_FIRST: Duration = Duration::from_secs(5);
 /// Longest pause.
 const RETRY_MAX: Duration = Duration::from_secs(300);
 
+/// Failures in a row that no room and no waiting mends, after which the store counts as broken: a replica built from it
+/// again wished again for what it cannot take, as with a file whose pages are mixed up.
+const BROKEN_AFTER: u32 = 3;
+
 /// Room in the store.
 #[derive(Debug)]
 pub(super) struct Room {
     storage: Storage,
+    in_a_row: u32,
     pause: Duration,
     retry_at: Option<Instant>,
 }
 
 impl Room {
     pub(super) const fn new() -> Self {
-        Self { storage: Storage::Room, pause: RETRY_FIRST, retry_at: None }
+        Self { storage: Storage::Room, in_a_row: 0, pause: RETRY_FIRST, retry_at: None }
     }
 
     pub(super) const fn storage(&self) -> Storage {
@@ -32,6 +37,18 @@ impl Room {
     /// A save went through.
     pub(super) fn saved(&mut self) {
         *self = Self::new();
+    }
+
+    /// Whether a save that failed says that the store is broken for good.
+    pub(super) const fn is_broken_by(&mut self, error: &SaveError) -> bool {
+        match error {
+            SaveError::Fatal(_) | SaveError::Closed => true,
+            SaveError::DiskFull(_) | SaveError::Busy => false,
+            SaveError::NoHeader { .. } | SaveError::KeyReused { .. } | SaveError::Range { .. } => {
+                self.in_a_row += 1;
+                self.in_a_row >= BROKEN_AFTER
+            }
+        }
     }
 
     /// A save failed; returns what the replica is to know.
@@ -72,6 +89,17 @@ impl Room {
 mod tests {
     use super::*;
     use crate::store::Full;
+
+    #[test]
+    fn a_store_that_cannot_take_what_was_built_from_it_is_not_tried_for_ever() {
+        let mut room = Room::new();
+        let refused = SaveError::Range { what: "seq" };
+        assert!(!room.is_broken_by(&refused) && !room.is_broken_by(&refused));
+        assert!(!room.is_broken_by(&SaveError::Busy) && !room.is_broken_by(&SaveError::DiskFull(Full::Device)));
+        room.saved();
+        assert!(!room.is_broken_by(&refused) && !room.is_broken_by(&refused) && room.is_broken_by(&refused));
+        assert!(Room::new().is_broken_by(&SaveError::Closed));
+    }
 
     #[test]
     fn a_full_disk_is_tried_again_after_growing_pauses() {

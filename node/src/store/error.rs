@@ -221,7 +221,8 @@ impl SaveError {
             Self::DiskFull(_) => Some("free space on the volume of the home; the node goes on by itself"),
             Self::Fatal(_) => Some("look at the disk, then run `comity node check --deep`"),
             Self::KeyReused { .. } => Some("use a new --id for new content"),
-            Self::Busy | Self::NoHeader { .. } | Self::Range { .. } | Self::Closed => None,
+            Self::NoHeader { .. } => Some("the store's file is damaged: run `comity node check --deep`"),
+            Self::Busy | Self::Range { .. } | Self::Closed => None,
         }
     }
 }

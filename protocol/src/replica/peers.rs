@@ -7,7 +7,7 @@ use super::bucket::Bucket;
 use super::push::Outbox;
 use super::sync::{Exchange, Seek};
 use crate::chain::{AuthorStatus, Head};
-use crate::effect::{Admission, Alarm, CloseReason, Effect, ExchangeId, LinkId, LinkUp, Source};
+use crate::effect::{Admission, Alarm, CloseReason, Effect, ExchangeId, LinkId, LinkUp, Source, Storage};
 use crate::envelope::WIRE;
 use crate::evaluate::Standing;
 use crate::ids::{AuthorId, AuthorKey, ControlId, Digest, NationId, Timestamp};
@@ -465,7 +465,8 @@ impl Replica {
 
     /// The moment at which [`Replica::handle`] wants a Tick; `None` while nothing will ever be due.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        let links = self.links.values().flat_map(|link| {
+        let full = self.storage == Storage::Full;
+        let links = self.links.values().flat_map(move |link| {
             let always = [Some(link.hello_due), link.control_due, link.frontier_due];
             let admitted = match link.admitted {
                 Admitted::Lobby { until, .. } => [Some(until), None, None, None],
@@ -476,7 +477,9 @@ impl Replica {
                     link.outbox.relay_due(),
                 ],
             };
-            let seeks = link.missing.values().filter_map(Seek::retry_at);
+            // What is being fetched already, or cannot be kept, is thought of again when that changes.
+            let seeks = link.missing.iter().filter(move |(author, _)| !full && !self.fetching.contains_key(author));
+            let seeks = seeks.filter_map(|(_, seek)| seek.retry_at());
             always.into_iter().chain(admitted).flatten().chain(seeks)
         });
         let fetches = self.fetching.values().map(super::sync::Fetch::abandoned_at);

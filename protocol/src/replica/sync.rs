@@ -103,16 +103,17 @@ impl Replica {
 
     pub(super) fn ask_hello(&mut self, id: LinkId) {
         let now = self.now;
-        if self.asks(id, |exchange| *exchange == Exchange::Hello) {
-            return;
-        }
-        let hello = Frame::Hello(self.hello());
-        self.ask(id, Exchange::Hello, &hello);
+        // Whether it is asked now or was asked before: what still differs is looked at again after another while.
         if let Some(link) = self.links.get_mut(&id)
             && link.differs_since.is_some()
         {
             link.differs_since = Some(now);
         }
+        if self.asks(id, |exchange| *exchange == Exchange::Hello) {
+            return;
+        }
+        let hello = Frame::Hello(self.hello());
+        self.ask(id, Exchange::Hello, &hello);
     }
 
     pub(super) fn ask_control_if_due(&mut self, id: LinkId) {
@@ -378,10 +379,12 @@ impl Replica {
     fn fetch(&mut self, id: LinkId, author: AuthorId) {
         let now = self.now;
         let Some(link) = self.links.get_mut(&id) else { return };
-        if link.exchanges.len() >= EXCHANGES_PER_LINK_MAX {
+        let busy = link.exchanges.len() >= EXCHANGES_PER_LINK_MAX;
+        let Some(seek) = link.missing.get_mut(&author) else { return };
+        if busy {
+            seek.retry_at = Some(now.plus_ms(FRONTIER_SPACING_MS));
             return;
         }
-        let Some(seek) = link.missing.get_mut(&author) else { return };
         seek.retry_at = None;
         let low = seek.low.map(|low| (low, 1_u64 << seek.step));
         let shown = self.peers.get(&link.peer).and_then(|peer| peer.shown.get(&author));

@@ -183,6 +183,11 @@ impl Disk {
         self.state().room = bytes;
     }
 
+    /// Bytes of all files as a program reads them now, which is what [`Disk::set_room`] bounds.
+    pub fn used(&self) -> u64 {
+        self.state().folder.bytes().try_into().unwrap_or(u64::MAX)
+    }
+
     /// Returns the files as a program reads them now.
     pub fn image(&self) -> Image {
         Image { files: self.state().folder.content() }

@@ -1,0 +1,67 @@
+//! What a run saw from outside: who was answered what, who said what, who complained. Checks compare it with the replicas.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use comity_protocol::effect::{Alarm, RequestId, WriteRefused, Written};
+use comity_protocol::ids::{AuthorId, AuthorKey, EnvelopeId, NationId};
+
+use super::operator::Order;
+
+/// An order that was given, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// At which node.
+    pub node: usize,
+    /// What was asked.
+    pub order: Order,
+    /// The answer, if there was one before the process ended.
+    pub outcome: Option<Result<Written, WriteRefused>>,
+    /// The nations that confirmed holding it, if as many as asked did.
+    pub held: Option<Vec<NationId>>,
+    /// Whether the node had stopped authoring when it was asked.
+    pub halted: bool,
+}
+
+/// Everything seen from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Chronicle {
+    /// Orders by request.
+    pub placed: BTreeMap<RequestId, Placed>,
+    /// Envelopes that a caller was told are durable, with the node that said so.
+    pub acknowledged: BTreeMap<EnvelopeId, usize>,
+    /// First answer by node and idempotency key.
+    pub remembered: BTreeMap<(usize, String), EnvelopeId>,
+    /// Envelopes that honest nodes said as their own, by author and position, with the node that did.
+    pub spoken: BTreeMap<(AuthorId, u64), BTreeMap<EnvelopeId, usize>>,
+    /// Envelopes seen on any link, honest or not, by author and position: what the world could know.
+    pub seen: BTreeMap<(AuthorId, u64), BTreeSet<EnvelopeId>>,
+    /// Who struck out whom.
+    pub struck: Vec<(usize, AuthorKey)>,
+    /// Alarms by node.
+    pub alarms: Vec<(usize, Alarm)>,
+    /// Writes acknowledged by node number after the node had halted.
+    pub spoken_while_halted: Vec<(usize, EnvelopeId)>,
+}
+
+/// Counts of a run, for reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Steps carried out, by kind.
+    pub done: BTreeMap<&'static str, u32>,
+    /// Steps that could not be done when their time came.
+    pub left_out: u32,
+    /// Writes acknowledged.
+    pub acknowledged: u32,
+    /// Writes refused.
+    pub refused: u32,
+    /// Starts of processes after a crash.
+    pub restarts: u32,
+    /// Authors that are forked at the end.
+    pub forks: u32,
+    /// Envelopes that an honest node holds at the end.
+    pub envelopes: u32,
+    /// Inputs handled by replicas.
+    pub inputs: u64,
+    /// Virtual milliseconds from the heal to convergence.
+    pub converged_after_ms: u64,
+}

@@ -1,0 +1,510 @@
+//! From a seed to a plan: who takes part, how they are linked, and what goes wrong when.
+//!
+//! A plan is data. Running it draws further numbers for the network's delays and the disks' torn writes, but what happens to
+//! whom is fixed here, so that shrinking can leave steps out and look whether the failure stays.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::liar::Strategy;
+use super::profile::Profile;
+
+/// Codes of simulated nations; the first is the recipient.
+pub const CODES: [&str; 12] = ["UKR", "POL", "DEU", "FRA", "NLD", "USA", "GBR", "CAN", "NOR", "DNK", "JPN", "CZE"];
+
+/// What a run does: everything but the numbers that it draws on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Where all of it comes from.
+    pub seed: u64,
+    /// The kind of run.
+    pub profile: Profile,
+    /// Who takes part, recipient first.
+    pub nations: Vec<PlannedNation>,
+    /// Which nodes dial each other, by number: nation after nation, node after node; the lower number first.
+    pub links: BTreeSet<(usize, usize)>,
+    /// How far each node's wall clock is off at first, in milliseconds.
+    pub skews_ms: Vec<i64>,
+    /// What the network is like while things go wrong.
+    pub weather: Weather,
+    /// What happens, by time.
+    pub steps: Vec<Step>,
+    /// How long things go wrong, in milliseconds.
+    pub hostile_ms: u64,
+    /// Whether lying nodes stay linked in the quiet phase.
+    pub liars_stay: bool,
+}
+
+/// A nation of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedNation {
+    /// Its code.
+    pub code: &'static str,
+    /// How many nodes it runs at first.
+    pub nodes: usize,
+    /// How its nodes lie, if they do.
+    pub lies: Option<Strategy>,
+}
+
+/// What the network does to frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weather {
+    /// Shortest way of a frame, in milliseconds.
+    pub delay_min_ms: u64,
+    /// Longest way; frames on push streams may overtake each other.
+    pub delay_max_ms: u64,
+    /// Of a thousand pushes, how many are lost; of a thousand questions, how many fail.
+    pub lost: u32,
+    /// Of a thousand pushes, how many come twice.
+    pub twice: u32,
+    /// Of a thousand pushes, how many find the link's queue full.
+    pub stalled: u32,
+}
+
+impl Weather {
+    /// A cable between two rooms.
+    pub const CALM: Self = Self { delay_min_ms: 1, delay_max_ms: 3, lost: 0, twice: 0, stalled: 0 };
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// When, in milliseconds since the run began.
+    pub at_ms: u64,
+    /// What.
+    pub what: What,
+}
+
+/// What happens. Nodes and nations are numbers; what cannot be done when its time comes is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Somebody writes at a node.
+    Write(usize),
+    /// Somebody writes at the copy of a node's home that was started beside it.
+    WriteAtCopy(usize),
+    /// Somebody repeats an earlier write under the same idempotency key.
+    Repeat(usize),
+    /// Somebody imports control records that are broken, foreign, or known.
+    ImportOdd(usize),
+    /// Nobody on one side hears anybody on the other.
+    Part {
+        /// One side.
+        side: BTreeSet<usize>,
+        /// For how long.
+        ms: u64,
+    },
+    /// Nothing goes from one node to another; the way back stays open.
+    OneWay {
+        /// Who is not heard.
+        from: usize,
+        /// By whom.
+        to: usize,
+        /// For how long.
+        ms: u64,
+    },
+    /// A link comes and goes.
+    Flap {
+        /// One end.
+        a: usize,
+        /// The other.
+        b: usize,
+        /// How often.
+        times: u32,
+    },
+    /// A process is killed; what it wrote stays.
+    Kill {
+        /// Which node.
+        node: usize,
+        /// How long it stays down.
+        down_ms: u64,
+    },
+    /// The power goes; what was not synced may be torn or gone.
+    PowerCut {
+        /// Which node.
+        node: usize,
+        /// How long it stays down.
+        down_ms: u64,
+    },
+    /// The power goes in the middle of the disk's work.
+    PowerCutAt {
+        /// Which node.
+        node: usize,
+        /// After how many further operations of its disk.
+        operations: u64,
+        /// How long it stays down.
+        down_ms: u64,
+    },
+    /// A disk has no more room than this.
+    DiskFull {
+        /// Which node.
+        node: usize,
+        /// How many further bytes fit.
+        room: u64,
+        /// For how long.
+        ms: u64,
+    },
+    /// A disk says it synced and did not, until its next power cut.
+    LyingDisk(usize),
+    /// A bit of a stopped node's store flips; it is started again at once.
+    BitRot {
+        /// Which node.
+        node: usize,
+        /// Which bit.
+        choice: u64,
+    },
+    /// Somebody copies a stopped node's home.
+    Backup(usize),
+    /// Somebody puts the copy back in place of what the node has become.
+    Restore(usize),
+    /// Somebody starts the copy beside the node.
+    Clone(usize),
+    /// A wall clock is set.
+    Clock {
+        /// Which node's.
+        node: usize,
+        /// How far off it is from now on, in milliseconds.
+        skew_ms: i64,
+    },
+    /// A nation enrols another node.
+    Enrol(usize),
+    /// A nation retires a node of its own for good.
+    Retire {
+        /// Which node.
+        node: usize,
+        /// Whether the cut is below what it has said.
+        early: bool,
+    },
+}
+
+impl What {
+    /// Returns a word for the kind of step, for lists of what was tried.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Write(_) => "write",
+            Self::WriteAtCopy(_) => "write-at-copy",
+            Self::Repeat(_) => "repeat",
+            Self::ImportOdd(_) => "import-odd",
+            Self::Part { .. } => "part",
+            Self::OneWay { .. } => "one-way",
+            Self::Flap { .. } => "flap",
+            Self::Kill { .. } => "kill",
+            Self::PowerCut { .. } => "power-cut",
+            Self::PowerCutAt { .. } => "power-cut-at",
+            Self::DiskFull { .. } => "disk-full",
+            Self::LyingDisk(_) => "lying-disk",
+            Self::BitRot { .. } => "bit-rot",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
+            Self::Clone(_) => "clone",
+            Self::Clock { .. } => "clock",
+            Self::Enrol(_) => "enrol",
+            Self::Retire { .. } => "retire",
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(node)
+            | Self::WriteAtCopy(node)
+            | Self::Repeat(node)
+            | Self::ImportOdd(node)
+            | Self::LyingDisk(node)
+            | Self::Backup(node)
+            | Self::Restore(node)
+            | Self::Clone(node) => write!(f, "{} {node}", self.name()),
+            Self::Enrol(nation) => write!(f, "enrol nation {nation}"),
+            Self::Part { side, ms } => write!(f, "part {side:?} from the rest for {ms} ms"),
+            Self::OneWay { from, to, ms } => write!(f, "one-way {from} to {to} silent for {ms} ms"),
+            Self::Flap { a, b, times } => write!(f, "flap {a} and {b} {times} times"),
+            Self::Kill { node, down_ms } => write!(f, "kill {node} for {down_ms} ms"),
+            Self::PowerCut { node, down_ms } => write!(f, "power-cut {node} for {down_ms} ms"),
+            Self::PowerCutAt { node, operations, down_ms } => {
+                write!(f, "power-cut-at {node} after {operations} operations for {down_ms} ms")
+            }
+            Self::DiskFull { node, room, ms } => write!(f, "disk-full {node} after {room} bytes for {ms} ms"),
+            Self::BitRot { node, choice } => write!(f, "bit-rot {node} at {choice}"),
+            Self::Clock { node, skew_ms } => write!(f, "clock {node} off by {skew_ms} ms"),
+            Self::Retire { node, early } => write!(f, "retire {node}{}", if *early { " early" } else { "" }),
+        }
+    }
+}
+
+impl Plan {
+    /// Makes the plan of a seed.
+    pub fn new(seed: u64, profile: Profile) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let sizes = profile.sizes();
+        let count = rng.random_range(sizes.nations);
+        let mut nations: Vec<PlannedNation> = CODES[..count]
+            .iter()
+            .map(|code| PlannedNation { code, nodes: rng.random_range(1..=sizes.nodes_max), lies: None })
+            .collect();
+        while nations.iter().map(|nation| nation.nodes).sum::<usize>() > sizes.nodes_in_all_max {
+            let most = (0..count).max_by_key(|nation| nations[*nation].nodes).expect("nations");
+            nations[most].nodes -= 1;
+        }
+        choose_liars(&mut nations, profile, &mut rng);
+        let mut plan = Self {
+            seed,
+            profile,
+            links: BTreeSet::new(),
+            skews_ms: Vec::new(),
+            weather: weather(&mut rng),
+            steps: Vec::new(),
+            hostile_ms: sizes.hostile_ms,
+            liars_stay: rng.random_bool(0.5),
+            nations,
+        };
+        plan.links = links(&plan, &mut rng);
+        plan.skews_ms = (0..plan.nodes()).map(|_| skew(&mut rng)).collect();
+        plan.steps = steps(&plan, &mut rng);
+        plan
+    }
+
+    /// How many nodes there are at first.
+    pub fn nodes(&self) -> usize {
+        self.nations.iter().map(|nation| nation.nodes).sum()
+    }
+
+    /// Returns the nation of a node that is there from the first.
+    pub fn nation_of(&self, node: usize) -> usize {
+        let mut below = 0;
+        let found = self.nations.iter().position(|nation| {
+            below += nation.nodes;
+            node < below
+        });
+        found.expect("a node of the plan")
+    }
+
+    /// Returns the nodes that do not lie.
+    pub fn honest(&self) -> Vec<usize> {
+        (0..self.nodes()).filter(|node| self.nations[self.nation_of(*node)].lies.is_none()).collect()
+    }
+
+    /// How many nations may lie without harm to finality: `ceil(n / 3) - 1` (spec 4).
+    pub fn liars_tolerated(&self) -> usize {
+        self.nations.len().div_ceil(3) - 1
+    }
+
+    /// Leaves out all steps but those with these numbers.
+    #[must_use]
+    pub fn only(&self, numbers: &BTreeSet<usize>) -> Self {
+        let kept = self.steps.iter().enumerate().filter(|(number, _)| numbers.contains(number));
+        Self { steps: kept.map(|(_, step)| step.clone()).collect(), ..self.clone() }
+    }
+}
+
+fn choose_liars(nations: &mut [PlannedNation], profile: Profile, rng: &mut ChaCha8Rng) {
+    let tolerated = nations.len().div_ceil(3) - 1;
+    let most = match profile.lying() {
+        super::profile::Lying::Nobody => 0,
+        super::profile::Lying::Some if rng.random_bool(0.6) => tolerated,
+        super::profile::Lying::Some if rng.random_bool(0.3) => tolerated + 1,
+        super::profile::Lying::Some => 0,
+        super::profile::Lying::Many => nations.len() - 2,
+    };
+    let count = rng.random_range(0..=most);
+    let mut who: Vec<usize> = (1..nations.len()).collect();
+    who.shuffle(rng);
+    for nation in who.into_iter().take(count) {
+        nations[nation].lies = Strategy::ALL.choose(rng).copied();
+    }
+}
+
+fn weather(rng: &mut ChaCha8Rng) -> Weather {
+    if rng.random_bool(0.25) {
+        return Weather::CALM;
+    }
+    let delay_min_ms = rng.random_range(1..40);
+    Weather {
+        delay_min_ms,
+        delay_max_ms: delay_min_ms + rng.random_range(0..300),
+        lost: rng.random_range(0..80),
+        twice: rng.random_range(0..60),
+        stalled: rng.random_range(0..10),
+    }
+}
+
+fn skew(rng: &mut ChaCha8Rng) -> i64 {
+    match rng.random_range(0..10) {
+        0 => rng.random_range(-31_536_000_000..31_536_000_000), // a year either way
+        1..4 => rng.random_range(-600_000..600_000),
+        _ => rng.random_range(-2_000..2_000),
+    }
+}
+
+/// A full mesh of a few nodes; of many, a ring of the honest ones with chords, and each lying one tied to some of them.
+fn links(plan: &Plan, rng: &mut ChaCha8Rng) -> BTreeSet<(usize, usize)> {
+    let pair = |a: usize, b: usize| (a.min(b), a.max(b));
+    let nodes = plan.nodes();
+    if nodes <= 6 {
+        return (0..nodes).flat_map(|a| (a + 1..nodes).map(move |b| (a, b))).collect();
+    }
+    let mut links = BTreeSet::new();
+    let mut honest = plan.honest();
+    honest.shuffle(rng);
+    for (at, a) in honest.iter().enumerate() {
+        links.insert(pair(*a, honest[(at + 1) % honest.len()]));
+        links.insert(pair(*a, *honest.choose(rng).expect("some")));
+    }
+    for node in (0..nodes).filter(|node| !honest.contains(node)) {
+        for peer in honest.sample(rng, 3) {
+            links.insert(pair(node, *peer));
+        }
+        links.insert(pair(node, rng.random_range(0..nodes)));
+    }
+    links.retain(|(a, b)| a != b);
+    links
+}
+
+fn steps(plan: &Plan, rng: &mut ChaCha8Rng) -> Vec<Step> {
+    let sizes = plan.profile.sizes();
+    let nodes = plan.nodes();
+    let mut steps = Vec::new();
+    for _ in 0..rng.random_range(sizes.writes.clone()) {
+        let node = rng.random_range(0..nodes);
+        let what = match rng.random_range(0..20) {
+            0 => What::Repeat(node),
+            1 => What::ImportOdd(node),
+            _ => What::Write(node),
+        };
+        steps.push(Step { at_ms: rng.random_range(500..plan.hostile_ms), what });
+    }
+    for _ in 0..rng.random_range(sizes.faults.clone()) {
+        let kind = *plan.profile.hazards().choose(rng).expect("every profile has hazards");
+        let at_ms = rng.random_range(500..plan.hostile_ms);
+        let happen = kind.steps(plan, rng).into_iter().map(|(after_ms, what)| Step { at_ms: at_ms + after_ms, what });
+        steps.extend(happen.filter(|step| step.at_ms < plan.hostile_ms));
+    }
+    steps.sort_by_key(|step| step.at_ms);
+    steps
+}
+
+/// A kind of thing that goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hazard {
+    /// A partition between two groups.
+    Part,
+    /// A direction that fails.
+    OneWay,
+    /// A link that comes and goes.
+    Flap,
+    /// A killed process.
+    Kill,
+    /// Power that goes between two inputs.
+    PowerCut,
+    /// Power that goes in the middle of the disk's work.
+    PowerCutAt,
+    /// A full disk.
+    DiskFull,
+    /// A disk that lies about syncing.
+    LyingDisk,
+    /// A flipped bit.
+    BitRot,
+    /// A copy of a home.
+    Backup,
+    /// A copy put back.
+    Restore,
+    /// A copy started beside its original.
+    Clone,
+    /// A clock that is set.
+    Clock,
+    /// A new node.
+    Enrol,
+    /// A retired node.
+    Retire,
+}
+
+impl Hazard {
+    /// Returns what happens, each with its moment after the first.
+    fn steps(self, plan: &Plan, rng: &mut ChaCha8Rng) -> Vec<(u64, What)> {
+        let nodes = plan.nodes();
+        let node = rng.random_range(0..nodes);
+        let down_ms = rng.random_range(200..12_000);
+        let what = match self {
+            Self::Part => {
+                let side = (0..nodes).filter(|_| rng.random_bool(0.4)).collect();
+                What::Part { side, ms: rng.random_range(1_000..20_000) }
+            }
+            Self::OneWay => {
+                What::OneWay { from: node, to: rng.random_range(0..nodes), ms: rng.random_range(500..15_000) }
+            }
+            Self::Flap => {
+                let (a, b) = *plan.links.iter().collect::<Vec<_>>().choose(rng).expect("links");
+                What::Flap { a: *a, b: *b, times: rng.random_range(2..8) }
+            }
+            Self::Kill => What::Kill { node, down_ms },
+            Self::PowerCut => What::PowerCut { node, down_ms },
+            Self::PowerCutAt => What::PowerCutAt { node, operations: rng.random_range(0..60), down_ms },
+            Self::DiskFull => {
+                What::DiskFull { node, room: rng.random_range(0..60_000), ms: rng.random_range(2_000..15_000) }
+            }
+            Self::LyingDisk => What::LyingDisk(node),
+            Self::BitRot => What::BitRot { node, choice: rng.random() },
+            Self::Backup => What::Backup(node),
+            Self::Restore => return forgotten(node, rng),
+            Self::Clone => return cloned(node, rng),
+            Self::Clock => What::Clock { node, skew_ms: skew(rng) },
+            Self::Enrol => What::Enrol(rng.random_range(0..plan.nations.len())),
+            Self::Retire => What::Retire { node, early: rng.random_bool(0.3) },
+        };
+        vec![(0, what)]
+    }
+}
+
+/// A backup is put back after more was written; most often the node is alone when it writes again, so that nobody can tell
+/// it what it said before.
+fn forgotten(node: usize, rng: &mut ChaCha8Rng) -> Vec<(u64, What)> {
+    let back = rng.random_range(2_500..8_000);
+    let mut steps = vec![(0, What::Backup(node)), (1_000, What::Write(node)), (1_500, What::Write(node))];
+    if rng.random_bool(0.7) {
+        steps.push((back, What::Part { side: BTreeSet::from([node]), ms: rng.random_range(1_500..9_000) }));
+    }
+    steps.push((back + 1, What::Restore(node)));
+    steps.extend((0..rng.random_range(0..3)).map(|nth| (back + 700 + 150 * nth, What::Write(node))));
+    steps
+}
+
+/// A copy of a home is started, and people write at both before either hears of the other, or not.
+fn cloned(node: usize, rng: &mut ChaCha8Rng) -> Vec<(u64, What)> {
+    let mut steps = vec![(0, What::Clone(node))];
+    for _ in 0..rng.random_range(0..4) {
+        let after = rng.random_range(210..4_000);
+        steps.push((after, if rng.random_bool(0.5) { What::Write(node) } else { What::WriteAtCopy(node) }));
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_has_one_plan_and_its_honest_nodes_are_connected() {
+        for profile in Profile::ALL {
+            for seed in 0..50 {
+                let plan = Plan::new(seed, profile);
+                assert_eq!(plan, Plan::new(seed, profile));
+                assert!((4..=12).contains(&plan.nations.len()), "{profile:?} {seed}");
+                assert!(plan.nations.iter().all(|nation| (1..=3).contains(&nation.nodes)));
+                let honest = plan.honest();
+                assert!(honest.len() >= 2, "{profile:?} {seed}: somebody is left to agree");
+                let mut reached = BTreeSet::from([honest[0]]);
+                for _ in 0..honest.len() {
+                    for (a, b) in &plan.links {
+                        if honest.contains(a) && honest.contains(b) && (reached.contains(a) || reached.contains(b)) {
+                            reached.extend([*a, *b]);
+                        }
+                    }
+                }
+                assert_eq!(reached.len(), honest.len(), "{profile:?} {seed}");
+            }
+        }
+    }
+}
