@@ -6,6 +6,7 @@
 //! says; a heal; and a quiet phase, at whose end every honest node must show the same record and nothing acknowledged may be
 //! missing.
 
+pub mod batch;
 pub mod check;
 pub mod chronicle;
 mod clock;
@@ -17,6 +18,8 @@ pub mod operator;
 mod people;
 pub mod plan;
 pub mod profile;
+pub mod replay;
+pub mod report;
 pub mod shrink;
 pub mod trace;
 mod world;

@@ -120,7 +120,7 @@ pub(super) enum Turn {
     /// Effects for the network and for people, in order.
     Went(Vec<Effect>),
     /// Nothing of it was saved; the replica was built again, its links are closed.
-    Rebuilt(SaveError),
+    Rebuilt(String),
     /// The process ended: its store takes nothing any more.
     Ended(String),
 }
@@ -215,6 +215,11 @@ impl Node {
         self.process().is_some()
     }
 
+    /// Returns an error as a trace tells it: the store's path holds a number that only this process knows.
+    pub(super) fn in_words(&self, error: &dyn std::error::Error) -> String {
+        error.to_string().replace(&*self.disk.store_path().to_string_lossy(), "the store")
+    }
+
     /// When it wants to be woken, in the world's time.
     pub(super) fn next_wake(&self, world_ms: u64) -> Option<u64> {
         let wake = match &self.machine {
@@ -276,7 +281,7 @@ impl Node {
             }
             Err(error @ (SaveError::Fatal(_) | SaveError::Closed)) => {
                 self.stop();
-                Turn::Ended(error.to_string())
+                Turn::Ended(self.in_words(&error))
             }
             Err(error) => {
                 let may_pass = matches!(error, SaveError::DiskFull(_) | SaveError::Busy);
@@ -292,12 +297,13 @@ impl Node {
 
     /// Builds the replica again from what is durable, after a save that failed for now.
     fn rebuild(&mut self, world_ms: u64, now: Timestamp, error: SaveError, rules: Rules) -> Turn {
-        let Machine::Honest(process) = &mut self.machine else { return Turn::Rebuilt(error) };
+        let why = self.in_words(&error);
+        let Machine::Honest(process) = &mut self.machine else { return Turn::Rebuilt(why) };
         let loaded = match process.database.load() {
             Ok(loaded) => loaded,
             Err(reload) => {
                 self.stop();
-                return Turn::Ended(reload.to_string());
+                return Turn::Ended(self.in_words(&reload));
             }
         };
         process.own_damage = own_damage(&loaded);
@@ -314,7 +320,7 @@ impl Node {
                 self.admission = admission;
             }
         }
-        Turn::Rebuilt(error)
+        Turn::Rebuilt(why)
     }
 }
 

@@ -12,13 +12,13 @@ use super::chronicle::Placed;
 use super::clock::Clock;
 use super::node::{Machine, Node};
 use super::operator::Order;
-use super::plan::What;
+use super::plan::{Step, What};
 use super::world::{Event, World};
 
 impl World {
     /// Carries out a step of the plan.
-    pub(super) fn step(&mut self, number: usize) {
-        let what = self.plan.steps[number].what.clone();
+    pub(super) fn step(&mut self, index: usize) {
+        let Step { number, what, .. } = self.plan.steps[index].clone();
         self.tell("-", format_args!("step {number}: {what}"));
         let name = what.name();
         if self.attempt(what) {

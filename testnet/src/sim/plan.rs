@@ -73,6 +73,8 @@ impl Weather {
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
+    /// Its number in the whole plan, which it keeps when others are left out.
+    pub number: usize,
     /// When, in milliseconds since the run began.
     pub at_ms: u64,
     /// What.
@@ -295,8 +297,8 @@ impl Plan {
     /// Leaves out all steps but those with these numbers.
     #[must_use]
     pub fn only(&self, numbers: &BTreeSet<usize>) -> Self {
-        let kept = self.steps.iter().enumerate().filter(|(number, _)| numbers.contains(number));
-        Self { steps: kept.map(|(_, step)| step.clone()).collect(), ..self.clone() }
+        let kept = self.steps.iter().filter(|step| numbers.contains(&step.number));
+        Self { steps: kept.cloned().collect(), ..self.clone() }
     }
 }
 
@@ -374,15 +376,16 @@ fn steps(plan: &Plan, rng: &mut ChaCha8Rng) -> Vec<Step> {
             1 => What::ImportOdd(node),
             _ => What::Write(node),
         };
-        steps.push(Step { at_ms: rng.random_range(500..plan.hostile_ms), what });
+        steps.push(Step { number: 0, at_ms: rng.random_range(500..plan.hostile_ms), what });
     }
     for _ in 0..rng.random_range(sizes.faults.clone()) {
         let kind = *plan.profile.hazards().choose(rng).expect("every profile has hazards");
         let at_ms = rng.random_range(500..plan.hostile_ms);
-        let happen = kind.steps(plan, rng).into_iter().map(|(after_ms, what)| Step { at_ms: at_ms + after_ms, what });
+        let happen = kind.steps(plan, rng).into_iter().map(|(after_ms, what)| Step { number: 0, at_ms: at_ms + after_ms, what });
         steps.extend(happen.filter(|step| step.at_ms < plan.hostile_ms));
     }
     steps.sort_by_key(|step| step.at_ms);
+    steps.iter_mut().enumerate().for_each(|(number, step)| step.number = number);
     steps
 }
 

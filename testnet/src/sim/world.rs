@@ -1,6 +1,7 @@
 //! The world: virtual time, the queue of what is under way, and the phases of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{self, AssertUnwindSafe};
 
 use comity_protocol::effect::{Alarm, CloseReason, Effect, ExchangeId, Input, LinkId, LinkUp, RequestId, Source};
 use comity_protocol::envelope::Header;
@@ -116,29 +117,39 @@ impl World {
         world
     }
 
-    /// Runs all phases.
+    /// Runs all phases; what panics is a finding like any other, and keeps its trace.
     pub(super) fn run(mut self) -> Outcome {
+        match panic::catch_unwind(AssertUnwindSafe(|| self.phases())) {
+            Ok(()) => self.count(),
+            Err(panicked) => {
+                let text = panicked.downcast_ref::<&str>().map(ToString::to_string);
+                let text = text.or_else(|| panicked.downcast_ref::<String>().cloned());
+                self.violated(Violation::new("nothing panics", text.unwrap_or_default()));
+            }
+        }
+        if let Some(violation) = &self.violation {
+            let text = format!("VIOLATION of {}: {}", violation.invariant, violation.text);
+            self.tell("-", format_args!("{text}"));
+        }
+        Outcome { violation: self.violation, trace: self.trace, stats: self.stats }
+    }
+
+    fn phases(&mut self) {
         self.run_until(BEGIN_MS + self.plan.hostile_ms);
         self.heal();
         let healed = self.now;
         let mut agreed = false;
         while !agreed && self.violation.is_none() && self.now < healed + QUIET_MAX_MS {
             self.run_until(self.now + LOOK_MS);
-            agreed = check::eventually::all_agree(&self);
+            agreed = check::eventually::all_agree(self);
         }
         self.stats.converged_after_ms = self.now - healed;
         if self.violation.is_none() {
             self.tell("-", format_args!("quiet after {} ms", self.now - healed));
-            if let Err(violation) = check::eventually::at_the_end(&self) {
+            if let Err(violation) = check::eventually::at_the_end(self) {
                 self.violated(violation);
             }
         }
-        self.count();
-        if let Some(violation) = &self.violation {
-            let text = format!("VIOLATION of {}: {}", violation.invariant, violation.text);
-            self.tell("-", format_args!("{text}"));
-        }
-        Outcome { violation: self.violation, trace: self.trace, stats: self.stats }
     }
 
     fn run_until(&mut self, until: u64) {
@@ -263,13 +274,13 @@ impl World {
                     self.carry_out(node, effect);
                 }
             }
-            Turn::Rebuilt(error) => {
+            Turn::Rebuilt(why) => {
                 let name = self.nodes[node].name.clone();
-                self.tell(&name, format_args!("not saved: {error}; built again from the store"));
+                self.tell(&name, format_args!("not saved: {why}; built again from the store"));
                 self.links_lost(node);
                 self.nodes[node].rebuilds += 1;
                 if self.nodes[node].rebuilds > REBUILDS_MAX {
-                    let text = format!("{name} was built again {REBUILDS_MAX} times, at last for: {error}");
+                    let text = format!("{name} was built again {REBUILDS_MAX} times, at last for: {why}");
                     self.violated(Violation::new("bounded work: a save that failed is not tried for ever", text));
                 }
             }
@@ -634,12 +645,14 @@ impl World {
                 self.input(number, vec![Input::Tick]);
             }
             Err(error) if self.nodes[number].disk.is_dead() => {
+                let error = self.nodes[number].in_words(&error);
                 self.tell(&name, format_args!("the power goes while it starts: {error}"));
                 self.nodes[number].stop();
                 self.nodes[number].disk.power_cut();
                 self.nodes[number].restart_at = Some(self.now + self.nodes[number].down_ms.max(200));
             }
             Err(error) => {
+                let error = self.nodes[number].in_words(&error);
                 self.tell(&name, format_args!("does not start: {error}"));
                 let harm = self.nodes[number].harm;
                 if harm == Harm::default() {
