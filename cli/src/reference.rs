@@ -33,7 +33,7 @@ error, and ends with
 
 | code | meaning |
 |---|---|
-| 1 | refused: by the record, a rule or the node; an exercise that did not converge or lost something |
+| 1 | refused: by the record, a rule or the node; an exercise that did not converge or lost something; a simulation in which an invariant failed |
 | 2 | the input is wrong |
 | 3 | the node cannot be reached |
 | 4 | disk, network or permissions |

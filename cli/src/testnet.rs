@@ -1,4 +1,4 @@
-//! `comity testnet`: an alliance of real nodes on this machine, and exercises that break it on purpose.
+//! `comity testnet`: an alliance of real nodes on this machine, exercises that break it on purpose, and simulated ones.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ use tokio::sync::watch;
 
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+
+mod sim;
 
 /// The folder of a testnet that names none.
 const DEFAULT_DIR: &str = "comity-testnet";
@@ -46,6 +48,8 @@ pub enum TestnetCommand {
     },
     /// Run a scenario on a testnet of its own, and report what was lost and what is covered.
     Exercise(ExerciseArgs),
+    /// Simulate whole alliances from a seed, with everything that goes wrong, and check what must hold.
+    Sim(sim::SimArgs),
     /// Serve the links of a running testnet; `up` starts this.
     #[command(hide = true)]
     Relay {
@@ -88,7 +92,7 @@ pub struct ExerciseArgs {
 /// Runs a `testnet` command; `exec` ends this process with the exit code of the command it ran.
 ///
 /// # Errors
-/// [`Failure`]: exit code 1 for an exercise that did not converge or lost something, 2 for what does not fit, 4 for what
+/// [`Failure`]: exit code 1 for an exercise that did not converge or lost something, or a simulation in which an invariant failed, 2 for what does not fit, 4 for what
 /// could not be started.
 pub fn run(command: &TestnetCommand, output: &Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -120,6 +124,7 @@ pub fn run(command: &TestnetCommand, output: &Output) -> Result<(), Failure> {
             std::process::exit(code.map_err(|error| testnet_failure(&error))?.into());
         }
         TestnetCommand::Exercise(args) => return exercise(args, &runtime, output),
+        TestnetCommand::Sim(args) => return sim::run(args, &runtime, output),
         TestnetCommand::Relay { dir } => {
             runtime
                 .block_on(relay::serve(dir))

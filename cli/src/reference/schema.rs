@@ -6,6 +6,7 @@ use clap::Command;
 use comity_node::api;
 use comity_testnet::processes::{Stopped, TestnetState};
 use comity_testnet::report;
+use comity_testnet::sim;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
@@ -32,6 +33,8 @@ use crate::run::Settings;
     RosterShown,
     Settings,
     report::Report,
+    sim::report::RunReport,
+    sim::report::Totals,
     Stopped,
     TestnetState,
 )))]
@@ -57,6 +60,7 @@ pub fn answers(path: &str) -> &'static [&'static str] {
         "testnet up" | "testnet status" => &["TestnetState"],
         "testnet down" => &["Stopped"],
         "testnet exercise" => &["ExerciseReport"],
+        "testnet sim" => &["SimulatedRun", "SimulatedRuns"],
         "status" => &["Status"],
         "nations" => &["Nations"],
         "log" => &["Log"],

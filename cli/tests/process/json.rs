@@ -10,7 +10,7 @@ use crate::harness::{Alliance, Node, comity, command, need, row, until};
 use crate::schema::Schema;
 
 /// Commands that print the JSON of a testnet; its own tests hold it against the same schema.
-const LABORATORY: [&str; 4] = ["testnet down", "testnet exercise", "testnet status", "testnet up"];
+const LABORATORY: [&str; 5] = ["testnet down", "testnet exercise", "testnet sim", "testnet status", "testnet up"];
 
 /// Runs commands with `--json`, holds their answers against the schema, and remembers which were run.
 struct Checked {

@@ -5,4 +5,5 @@ mod exercise;
 mod run;
 #[path = "../schema/mod.rs"]
 mod schema;
+mod sim;
 mod up;
