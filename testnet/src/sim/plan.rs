@@ -381,7 +381,8 @@ fn steps(plan: &Plan, rng: &mut ChaCha8Rng) -> Vec<Step> {
     for _ in 0..rng.random_range(sizes.faults.clone()) {
         let kind = *plan.profile.hazards().choose(rng).expect("every profile has hazards");
         let at_ms = rng.random_range(500..plan.hostile_ms);
-        let happen = kind.steps(plan, rng).into_iter().map(|(after_ms, what)| Step { number: 0, at_ms: at_ms + after_ms, what });
+        let happen =
+            kind.steps(plan, rng).into_iter().map(|(after_ms, what)| Step { number: 0, at_ms: at_ms + after_ms, what });
         steps.extend(happen.filter(|step| step.at_ms < plan.hostile_ms));
     }
     steps.sort_by_key(|step| step.at_ms);
