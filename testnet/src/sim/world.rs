@@ -141,9 +141,21 @@ impl World {
         let mut agreed = false;
         while !agreed && self.violation.is_none() && self.now < healed + QUIET_MAX_MS {
             self.run_until(self.now + LOOK_MS);
-            agreed = check::eventually::all_agree(self);
+            // Who is down for the moment holds something that nobody has compared.
+            let all_up = self.nodes.iter().all(|node| node.restart_at.is_none());
+            agreed = all_up && check::eventually::all_agree(self);
         }
         self.stats.converged_after_ms = self.now - healed;
+        if !agreed && self.violation.is_none() {
+            let restless: Vec<&str> =
+                self.nodes.iter().filter(|node| node.restart_at.is_some()).map(|node| node.name.as_str()).collect();
+            let text = match check::eventually::at_the_end(self) {
+                Err(violation) => violation.text,
+                Ok(()) => format!("down at the end, to be started once more: {restless:?}"),
+            };
+            let text = format!("not within {QUIET_MAX_MS} ms: {text}");
+            self.violated(Violation::new("I19 all honest replicas agree", text));
+        }
         if self.violation.is_none() {
             self.tell("-", format_args!("quiet after {} ms", self.now - healed));
             if let Err(violation) = check::eventually::at_the_end(self) {
