@@ -277,6 +277,11 @@ impl Node {
                 self.full_retry = None;
                 self.in_a_row = 0;
                 self.durable.extend(saves.iter().filter_map(saved_body));
+                if !process.own_damage.is_empty()
+                    && let Ok(loaded) = process.database.load()
+                {
+                    process.own_damage = own_damage(&loaded);
+                }
                 Turn::Went(effects)
             }
             Err(error @ (SaveError::Fatal(_) | SaveError::Closed)) => {

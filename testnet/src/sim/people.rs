@@ -204,8 +204,9 @@ impl World {
         if !self.nodes[node].is_honest_and_up() {
             return false;
         }
-        self.stop(node);
+        // The disk first: closing the store in an orderly way is what a crash does not do.
         what(&self.nodes[node]);
+        self.stop(node);
         self.nodes[node].restart_at = Some(self.now + down_ms);
         true
     }

@@ -572,6 +572,8 @@ impl World {
             // Whoever cloned a home hears the alarm and switches the copy off.
             if (lies && !self.plan.liars_stay) || node.is_copy {
                 self.stop_for_good(number);
+            } else if let Machine::Liar(liar) = &mut node.machine {
+                liar.rest();
             } else if node.restart_at.is_some() {
                 self.start(number);
             }
