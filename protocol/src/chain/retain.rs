@@ -13,7 +13,7 @@ impl Chain {
     }
 
     /// Whether a header is kept by every node that holds this set (spec 4.12): all of a chain without a fork; of a forked
-    /// one the accepted path, the path to a cut, and two branches at the fork, each up to 1,024 headers.
+    /// one all below the fork, the accepted path, the path to a cut, and two branches at the fork, each up to 1,024 headers.
     pub fn keeps(&self, held: &Held) -> bool {
         self.fork.is_none()
             || self.standing(held) == EnvelopeStanding::Accepted
@@ -83,14 +83,18 @@ impl Chain {
         self.trunk_node(self.node(node).seq) == Some(node)
     }
 
-    /// The nodes kept beside the trunk, which is always kept: everything of a chain without a fork; of a forked one 4.12
-    /// (c) and (e). The pair (a) at the fork is in them, since at most one of it is on the accepted path and two others
+    /// The nodes kept beside the trunk, which is always kept: everything of a chain without a fork; of a forked one all
+    /// below the fork, and 4.12 (c) and (e). The pair (a) at the fork is in them, since at most one of it is on the accepted path and two others
     /// follow. (b) and (d) come with witnessed finality.
     fn kept_off_trunk(&self) -> BTreeSet<u32> {
         let Some(fork) = self.fork else {
             return self.waiting.values().flatten().chain(&self.refused).copied().collect();
         };
-        let mut kept: BTreeSet<u32> = self.beyond.iter().copied().collect();
+        // What lies below the fork decides how low it is known to be, also where it does not link: that is at most one header
+        // at each position. What is dropped lies at the fork or above, where without a cut nothing is ever accepted.
+        let unlinked = self.waiting.values().flatten().chain(&self.refused).copied();
+        let mut kept: BTreeSet<u32> = unlinked.filter(|&node| self.node(node).seq < fork).collect();
+        kept.extend(&self.beyond);
         if let AuthorStatus::Retired { cut } | AuthorStatus::Removed { cut } = self.status {
             let mut next = self.by_id.get(&cut.id).copied();
             while let Some(node) = next.filter(|&node| !self.on_trunk(node) && kept.insert(node)) {

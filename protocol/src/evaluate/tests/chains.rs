@@ -170,6 +170,27 @@ fn of_a_fork_two_branches_are_kept_and_each_ends_at_a_signature_point() {
 }
 
 #[test]
+fn below_a_fork_all_is_kept_so_that_forgetting_never_hides_a_lower_fork() {
+    let mut alliance = TestAlliance::new(1, &[("UKR", 1)]);
+    let mut node = alliance.node(0, 0).clone();
+    let first = say(&mut node, 1);
+    let mut twin = node.clone();
+    let second = say(&mut node, 1);
+    let other_second = twin.envelope(99, vec![7]);
+    let mut thirds = [node.clone(), node];
+    let thirds: Vec<TestEnvelope> = thirds.iter_mut().zip(0..).map(|(twin, i)| twin.envelope(99, vec![i])).collect();
+    // The fork at 3 is seen while the second header, below it, does not link yet.
+    let mut state = all(&alliance, &[&second, &thirds]);
+    let mut forgetful = state.clone();
+    assert_eq!(forgetful.forget_unkept_headers(&twin.author), []);
+    for state in [&mut state, &mut forgetful] {
+        admit_all(state, &[&other_second, &first[0]]);
+        let chain = state.chain(&twin.author).expect("held");
+        assert_eq!((chain.fork(), chain.tip()), (Some(2), first[0].header.tip()));
+    }
+}
+
+#[test]
 fn signature_points_are_at_multiples_of_256_and_where_half_a_mebibyte_is_crossed() {
     let mut alliance = TestAlliance::new(1, &[("UKR", 1)]);
     let node = alliance.node(0, 0);
