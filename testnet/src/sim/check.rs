@@ -1,6 +1,7 @@
 //! Invariants (spec 7 and DOMAIN 2.11): one function and one paragraph each.
 
 pub(in crate::sim) mod always;
+pub mod domain;
 pub(in crate::sim) mod eventually;
 
 /// An invariant that does not hold.
