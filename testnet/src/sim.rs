@@ -24,6 +24,9 @@ pub mod shrink;
 pub mod trace;
 mod world;
 
+use std::collections::BTreeMap;
+
+use comity_protocol::ids::{AuthorId, Digest};
 use comity_protocol::rules::Rules;
 
 use check::Violation;
@@ -40,6 +43,17 @@ pub struct Outcome {
     pub trace: Trace,
     /// Counts.
     pub stats: Stats,
+    /// What counts in the end, as the first honest node has it.
+    pub ending: Ending,
+}
+
+/// What counts when a run ended, without the times that its clocks put into it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// The control digest; none if no honest node was left.
+    pub control: Option<Digest>,
+    /// By author and position: what was written there, and whether it was replaced.
+    pub statements: BTreeMap<(AuthorId, u64), Vec<String>>,
 }
 
 /// Runs a plan; with all rules kept, a violation is a bug of the product or of the simulator.

@@ -7,6 +7,8 @@ use std::thread;
 
 use comity_protocol::rules::{Rule, Rules};
 use comity_testnet::sim::batch::Batch;
+use comity_testnet::sim::check::Violation;
+use comity_testnet::sim::plan::{Plan, What};
 use comity_testnet::sim::profile::Profile;
 use comity_testnet::sim::replay::Replay;
 use comity_testnet::sim::report::RunReport;
@@ -123,4 +125,73 @@ fn many_seeds_come_in_order_whatever_the_number_of_threads() {
     assert_eq!(alone.iter().map(|(seed, _)| *seed).collect::<Vec<_>>(), [200, 201, 202, 203, 204]);
     assert_eq!(alone, told(3));
     batch(0..u64::MAX, Profile::Everyday).run(&|| false, &mut |seed, _| panic!("seed {seed} ran"));
+}
+
+/// Where a broken rule is looked for: seeds that are known to notice it first, so that the test is quick, and then all that
+/// a change of the plans may move it to.
+fn seeds(rule: Rule) -> Vec<(Profile, u64)> {
+    let known = match rule {
+        Rule::SaveBeforeSpeaking | Rule::SaveEveryRow | Rule::StoreLinkedOnly | Rule::StrikeOwnFaultsOnly => 0,
+        Rule::CutAtRetirement => 1,
+        Rule::RememberAnswers | Rule::AskForMissing => 2,
+        Rule::HaltOnForeignOwn | Rule::FreezeOnFork => 4,
+        Rule::ClaimedTimeIsAdvisory => 6,
+        Rule::GuardChanges => 11,
+        Rule::KeepForkEvidence => 13,
+        Rule::SpeakOnlyToMembers => 17,
+        Rule::VerifySignatures => 35,
+    };
+    let known = [(Profile::Everyday, known)];
+    let all = [Profile::Everyday, Profile::Forks, Profile::Liars];
+    known.into_iter().chain(all.into_iter().flat_map(|profile| (0..64).map(move |seed| (profile, seed)))).collect()
+}
+
+#[test]
+fn every_broken_rule_is_noticed() {
+    let mut unnoticed = Vec::new();
+    for rule in Rule::ALL {
+        let mut tried = 0;
+        let noticed = seeds(*rule).into_iter().find_map(|(profile, seed)| {
+            tried += 1;
+            let violation = run(&Plan::new(seed, profile), Rules::broken(*rule)).violation?;
+            Some((profile.name(), seed, violation))
+        });
+        match noticed {
+            Some((profile, seed, violation)) => {
+                let Violation { invariant, text } = violation;
+                println!("{}: noticed by {invariant} ({text}), {profile} seed {seed}, run {tried}", rule.name());
+            }
+            None => unnoticed.push(rule.name()),
+        }
+    }
+    assert!(unnoticed.is_empty(), "nobody would notice if these were broken: {unnoticed:?}");
+}
+
+/// Sets every clock of a plan off by a constant of its own.
+fn under_other_clocks(plan: &Plan) -> Plan {
+    let shift = |node: usize| {
+        let node = i64::try_from(node).expect("a few nodes");
+        (node * 7_919 % 31 - 15) * 86_400_000 + node
+    };
+    let mut other = plan.clone();
+    for (node, skew_ms) in other.skews_ms.iter_mut().enumerate() {
+        *skew_ms += shift(node);
+    }
+    for step in &mut other.steps {
+        if let What::Clock { node, skew_ms } = &mut step.what {
+            *skew_ms += shift(*node);
+        }
+    }
+    other
+}
+
+#[test]
+fn no_clock_decides_what_counts() {
+    for seed in 0..4 {
+        let plan = Plan::new(seed, Profile::Network);
+        let [one, other] = [plan.clone(), under_other_clocks(&plan)].map(|plan| run(&plan, Rules::default()));
+        assert_eq!((&one.violation, &other.violation), (&None, &None), "seed {seed}");
+        assert!(!one.ending.statements.is_empty(), "seed {seed}");
+        assert_eq!(one.ending, other.ending, "seed {seed}: the same happened at other times");
+    }
 }

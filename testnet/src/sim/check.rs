@@ -1,8 +1,24 @@
-//! Invariants (spec 7 and DOMAIN 2.11): one function and one paragraph each.
+//! Invariants (spec 7 and DOMAIN 2.11): one function and one paragraph each, and a list of what is checked where.
+//!
+//! [`always`] looks at one honest node after each of its turns, [`eventually`] at all of them together when everything is
+//! healed and quiet. What costs time by what is held ([`record`], [`evaluation`]) is looked at every so many turns and at the
+//! end; which turns follows from a count, so that checking draws no number and changes nothing in a run.
 
 pub(in crate::sim) mod always;
 pub mod domain;
+mod evaluation;
 pub(in crate::sim) mod eventually;
+pub mod list;
+mod promises;
+mod record;
+mod store;
+
+use std::collections::BTreeSet;
+
+use comity_protocol::effect::Effect;
+use comity_protocol::ids::{Digest, EnvelopeId};
+
+pub(super) use evaluation::ending;
 
 /// An invariant that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,5 +33,40 @@ impl Violation {
     /// Says which invariant does not hold, and how.
     pub fn new(invariant: &'static str, text: String) -> Self {
         Self { invariant, text }
+    }
+}
+
+/// What checks keep in mind of a node.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watch {
+    /// Own envelopes written in the present turn.
+    fresh: BTreeSet<EnvelopeId>,
+    /// Own envelopes that a process of this home ever built, whether their saving succeeded or not.
+    wrote: BTreeSet<EnvelopeId>,
+    /// An envelope under the own key that came from elsewhere since the process began.
+    foreign_own: Option<EnvelopeId>,
+    /// What the digests were after the last turn, `held` and `control` and `state`.
+    digests: Option<[Digest; 3]>,
+    /// Whether the node said that its record changed in the present turn.
+    changed: bool,
+}
+
+impl Watch {
+    /// A process began, or its replica was built again: what it met before it has forgotten.
+    pub(super) fn began(&mut self) {
+        self.fresh.clear();
+        self.foreign_own = None;
+        self.digests = None;
+        self.changed = false;
+    }
+
+    /// Takes note of what a turn wrote, before anybody knows whether it could be saved.
+    pub(super) fn wrote_now(&mut self, effects: &[Effect]) {
+        let written = effects.iter().filter_map(|effect| match effect {
+            Effect::Written { outcome: Ok(written), .. } if !written.replayed => Some(written.version),
+            _ => None,
+        });
+        self.fresh = written.collect();
+        self.wrote.extend(self.fresh.iter().copied());
     }
 }

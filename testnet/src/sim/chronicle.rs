@@ -41,6 +41,8 @@ pub struct Chronicle {
     pub alarms: Vec<(usize, Alarm)>,
     /// Writes acknowledged by node number after the node had halted.
     pub spoken_while_halted: Vec<(usize, EnvelopeId)>,
+    /// Turns of honest nodes so far: what is looked at now and then is looked at by this count.
+    pub turns: u64,
 }
 
 /// Counts of a run, for reports.

@@ -14,6 +14,7 @@ use comity_protocol::ids::{AuthorId, AuthorKey, EnvelopeId, Timestamp};
 use comity_protocol::replica::{Config, Replica, Stored};
 use comity_protocol::rules::Rules;
 
+use super::check::Watch;
 use super::clock::Clock;
 use super::disk::{Disk, Image};
 use super::liar::Liar;
@@ -73,6 +74,8 @@ pub(super) struct Node {
     pub(super) is_copy: bool,
     /// Whether a roster that retires its key was signed, heard of or not.
     pub(super) retired: bool,
+    /// What checks keep in mind of it.
+    pub(super) watch: Watch,
 }
 
 /// What runs.
@@ -154,6 +157,7 @@ impl Node {
             rebuilds: 0,
             is_copy: false,
             retired: false,
+            watch: Watch::default(),
         }
     }
 
@@ -184,6 +188,7 @@ impl Node {
         self.machine = Machine::Honest(Box::new(Process { database, replica, own_damage }));
         self.admission = Admission::default();
         self.full_retry = None;
+        self.watch.began();
         Ok(started)
     }
 
@@ -264,6 +269,7 @@ impl Node {
             process.replica.handle(now, Input::Storage(Storage::Room));
         }
         let (saves, effects) = drain(&mut process.replica);
+        self.watch.wrote_now(&effects);
         if saves.is_empty() {
             if self.full_retry.is_some_and(|(at, _)| at <= world_ms) {
                 self.full_retry = None;
@@ -313,6 +319,7 @@ impl Node {
         };
         process.own_damage = own_damage(&loaded);
         process.replica = replica(&self.config, rules, loaded);
+        self.watch.began();
         self.links.clear();
         if matches!(error, SaveError::DiskFull(_)) {
             let pause = self.full_retry.map_or(FULL_RETRY_MS, |(_, pause)| (pause * 2).min(60_000));

@@ -127,7 +127,10 @@ impl World {
         if self.nodes[node].is_honest_and_up() {
             self.chronicle.placed.insert(request, Placed { node, order, outcome: None, held: None, halted });
         }
-        self.input(node, vec![Input::Write(input)]);
+        let went = self.input(node, vec![Input::Write(input)]);
+        if let Err(violation) = super::check::always::after_order(self, request, went) {
+            self.violated(violation);
+        }
     }
 
     /// Takes note of the answer to a write.

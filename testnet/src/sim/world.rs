@@ -15,7 +15,6 @@ use comity_protocol::testing::{FOUNDED_MS, TestAlliance};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::Outcome;
 use super::check::{self, Violation};
 use super::chronicle::{Chronicle, Stats};
 use super::clock::Clock;
@@ -24,6 +23,7 @@ use super::network::Network;
 use super::node::{Harm, Machine, Node, Turn};
 use super::plan::{Plan, Weather};
 use super::trace::Trace;
+use super::{Ending, Outcome};
 
 /// When a run begins, by the true clock.
 pub(super) const BEGIN_MS: u64 = FOUNDED_MS + 1_000_000;
@@ -119,8 +119,12 @@ impl World {
 
     /// Runs all phases; what panics is a finding like any other, and keeps its trace.
     pub(super) fn run(mut self) -> Outcome {
+        let mut ending = Ending::default();
         match panic::catch_unwind(AssertUnwindSafe(|| self.phases())) {
-            Ok(()) => self.count(),
+            Ok(()) => {
+                self.count();
+                ending = check::ending(&self);
+            }
             Err(panicked) => {
                 let text = panicked.downcast_ref::<&str>().map(ToString::to_string);
                 let text = text.or_else(|| panicked.downcast_ref::<String>().cloned());
@@ -131,7 +135,7 @@ impl World {
             let text = format!("VIOLATION of {}: {}", violation.invariant, violation.text);
             self.tell("-", format_args!("{text}"));
         }
-        Outcome { violation: self.violation, trace: self.trace, stats: self.stats }
+        Outcome { violation: self.violation, trace: self.trace, stats: self.stats, ending }
     }
 
     fn phases(&mut self) {
@@ -277,9 +281,12 @@ impl World {
     }
 
     /// Lets a node take a turn and carries out what it wants.
-    pub(super) fn input(&mut self, node: usize, inputs: Vec<Input>) {
+    ///
+    /// Returns whether what it wanted was done; a turn whose records could not be saved leaves nothing.
+    pub(super) fn input(&mut self, node: usize, inputs: Vec<Input>) -> bool {
         self.stats.inputs += inputs.len() as u64;
         let turn = self.nodes[node].turn(self.now, inputs, self.rules);
+        let went = matches!(turn, Turn::Went(_));
         match turn {
             Turn::Went(effects) => {
                 for effect in effects {
@@ -308,12 +315,18 @@ impl World {
         {
             self.violated(violation);
         }
+        went
     }
 
     fn carry_out(&mut self, node: usize, effect: Effect) {
         match effect {
             // Saves were carried out in the turn; an admission was taken note of there.
-            Effect::Save(_) | Effect::Admission(_) | Effect::Changed(_) => {}
+            Effect::Save(_) | Effect::Admission(_) => {}
+            Effect::Changed(changes) => {
+                if let Err(violation) = check::always::after_change(self, node, &changes) {
+                    self.violated(violation);
+                }
+            }
             Effect::Push { link, frame } => self.push(node, link, frame),
             Effect::Ask { link, exchange, frame } => self.ask(node, link, exchange, frame),
             Effect::Answer { link, exchange, frames } => self.answer(node, link, exchange, frames),
@@ -354,7 +367,7 @@ impl World {
         if !self.nodes[node].links.contains_key(&link) {
             return;
         }
-        self.overheard(node, &frame);
+        self.overheard(node, link, &frame);
         if frame.len() > FRAME_BYTES_MAX {
             self.down(node, link);
             return;
@@ -377,8 +390,11 @@ impl World {
     }
 
     /// Takes note of what is said on a link, where nobody can take it back.
-    fn overheard(&mut self, node: usize, frame: &[u8]) {
+    fn overheard(&mut self, node: usize, link: LinkId, frame: &[u8]) {
         let Ok(Frame::Push(envelopes)) = Frame::decode(frame) else { return };
+        if let Err(violation) = check::always::spoken_to_members_only(self, node, link) {
+            self.violated(violation);
+        }
         for envelope in &envelopes {
             let Ok(header) = Header::decode(&envelope.header) else { continue };
             let id = header.id();
@@ -388,6 +404,10 @@ impl World {
             }
             if header.author_id() == self.nodes[node].author {
                 self.chronicle.spoken.entry((header.author_id(), header.seq)).or_default().entry(id).or_insert(node);
+                let said = check::always::said_no_more_than_once(self, &header.author_id(), header.seq);
+                if let Err(violation) = said {
+                    self.violated(violation);
+                }
             }
             if !self.nodes[node].durable.contains(&id) {
                 let name = &self.nodes[node].name;
@@ -425,6 +445,9 @@ impl World {
         let mut delay = self.delay(weather);
         let ends = frames.last().is_some_and(|last| matches!(Frame::decode(last), Ok(Frame::End(_))));
         for frame in frames.iter().take(breaks_at) {
+            if let Err(violation) = check::always::after_answer_to(self, node, link, frame) {
+                self.violated(violation);
+            }
             self.tell_frame(node, asker, "answer", frame);
             if frame.len() > FRAME_BYTES_MAX {
                 break;
