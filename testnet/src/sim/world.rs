@@ -151,11 +151,9 @@ impl World {
         }
         self.stats.converged_after_ms = self.now - healed;
         if !agreed && self.violation.is_none() {
-            let restless: Vec<&str> =
-                self.nodes.iter().filter(|node| node.restart_at.is_some()).map(|node| node.name.as_str()).collect();
             let text = match check::eventually::at_the_end(self) {
                 Err(violation) => violation.text,
-                Ok(()) => format!("down at the end, to be started once more: {restless:?}"),
+                Ok(()) => "agreed at last, too late".to_owned(),
             };
             let text = format!("not within {QUIET_MAX_MS} ms: {text}");
             self.violated(Violation::new("I19 all honest replicas agree", text));

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use comity_protocol::chain::{Chain, EnvelopeStanding};
-use comity_protocol::ids::EnvelopeId;
+use comity_protocol::ids::{EnvelopeId, Timestamp};
 
 use super::store::Checked;
-use super::{Violation, always, evaluation, promises, record, store};
+use super::{Violation, always, domain, evaluation, promises, record, store};
 use crate::sim::world::World;
 
 /// Whether all honest nodes that may speak hold and compute the same.
@@ -39,6 +39,11 @@ pub(in crate::sim) fn at_the_end(world: &mut World) -> Result<(), Violation> {
         evaluation::of_the_set_is_the_state(world, *last)?;
         evaluation::documents_are_what_the_rows_say(world, *first)?;
         evaluation::others_stand_without_the_largest(world, *first)?;
+        let ends = [*first, *last];
+        let states: Vec<_> = ends.iter().filter_map(|node| world.nodes[*node].state()).collect();
+        if let Some(violation) = domain::all(&states, Timestamp(world.now)).into_iter().next() {
+            return Err(violation);
+        }
     }
     Ok(())
 }
