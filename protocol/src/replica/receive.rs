@@ -241,7 +241,7 @@ impl Replica {
             Receipt::Held => self.take_run(id, author, items),
             Receipt::Links { .. } => {
                 if let Some(seek) = self.links.get_mut(&id).and_then(|link| link.missing.get_mut(&author)) {
-                    seek.linked();
+                    seek.linked(first_seq);
                 }
                 self.take_run(id, author, items);
             }
@@ -254,7 +254,7 @@ impl Replica {
                 if !linked {
                     self.go_deeper(id, author, first_seq);
                 } else if let Some(seek) = self.links.get_mut(&id).and_then(|link| link.missing.get_mut(&author)) {
-                    seek.linked();
+                    seek.linked(first_seq);
                 }
             }
             Receipt::ParentMissing { .. } => {
@@ -321,7 +321,8 @@ impl Replica {
             return;
         }
         let changes = self.admit(batch.elements, batch.ops);
-        let new = !changes.headers.is_empty() || !changes.bodies.is_empty();
+        // What a forked chain does not keep was forgotten again at once; who shows it must not be asked for it over and over.
+        let new = changes.headers.iter().chain(&changes.bodies).any(|id| self.state.envelope(id).is_some());
         if new && let Some(fetch) = self.fetching.get_mut(&author) {
             fetch.progress = true;
         }

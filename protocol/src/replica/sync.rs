@@ -45,6 +45,8 @@ pub(super) struct Fetch {
 /// What is missing of one author at one peer: how the search for it goes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seek {
+    /// Which of the heads that are wanted is asked for next: one that is never kept here must not hide the others.
+    turn: usize,
     /// Lowest position seen of a branch that does not link yet; the search goes on below it.
     low: Option<u64>,
     /// The next step down is `2^step`.
@@ -73,9 +75,12 @@ impl Seek {
         deeper
     }
 
-    /// A run linked: the search is over.
-    pub(super) fn linked(&mut self) {
-        self.low = None;
+    /// A run from `first_seq` on linked: the search is over, if that is below what it was for. An answer brings all branches,
+    /// and one that links from the start says nothing of the one that is searched for.
+    pub(super) fn linked(&mut self, first_seq: u64) {
+        if self.low.is_some_and(|low| first_seq < low) {
+            self.low = None;
+        }
     }
 }
 
@@ -259,7 +264,8 @@ impl Replica {
             seek.retry_at = None;
         } else {
             let pause = (SEEK_RETRY_MS << seek.failed.min(16)).min(SEEK_RETRY_MAX_MS);
-            *seek = Seek { failed: seek.failed + 1, retry_at: Some(now.plus_ms(pause)), ..Seek::default() };
+            let (turn, failed) = (seek.turn, seek.failed + 1);
+            *seek = Seek { turn, failed, retry_at: Some(now.plus_ms(pause)), ..Seek::default() };
         }
     }
 
@@ -389,14 +395,19 @@ impl Replica {
         let low = seek.low.map(|low| (low, 1_u64 << seek.step));
         let shown = self.peers.get(&link.peer).and_then(|peer| peer.shown.get(&author));
         let chain = self.state.chain(&author);
-        let range = shown.into_iter().flatten().find_map(|head| match chain {
+        let ranges = shown.into_iter().flatten().filter_map(|head| match chain {
             None => Some((1, head.tip.seq)),
             Some(chain) => wanted(chain, head, low),
         });
-        let Some((from, to)) = range else {
+        let ranges: Vec<(u64, u64)> = ranges.collect();
+        if ranges.is_empty() {
             link.missing.remove(&author);
             return;
-        };
+        }
+        let (from, to) = ranges[seek.turn % ranges.len()];
+        if low.is_none() {
+            seek.turn = seek.turn.wrapping_add(1);
+        }
         let frame = Frame::Range(RangeRequest { author, from, to });
         match self.ask(id, Exchange::Range { author }, &frame) {
             Some(exchange) => {

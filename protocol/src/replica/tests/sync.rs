@@ -175,3 +175,37 @@ fn a_header_whose_time_goes_back_is_on_no_branch_that_is_kept() {
     assert!(kept.heads().iter().any(|head| head.tip == honest[1].header.tip()), "the branch that links is kept");
     world.check_honest();
 }
+
+/// Each of the two keeps a branch that the other would not, and lacks one that it would keep.
+#[test]
+fn many_forks_of_one_chain_converge() {
+    let mut alliance = TestAlliance::new(37, &[("UKR", 1), ("POL", 1), ("DEU", 1)]);
+    let fork = |node: &TestNode, ways: usize| {
+        let mut branches: Vec<(TestNode, Vec<TestEnvelope>)> = (0..ways)
+            .map(|way| {
+                let mut twin = node.clone();
+                let first = chain(&mut twin, 1, &format!("way {way}"));
+                (twin, first)
+            })
+            .collect();
+        branches.sort_by_key(|(_, first)| first[0].id());
+        branches
+    };
+    let [(mut low, mut lowest), (mut middle, shared), (_, highest)] =
+        <[_; 3]>::try_from(fork(alliance.node(2, 0), 3)).expect("three");
+    lowest.extend(chain(&mut low, 3, "lowest"));
+    let shared = [shared, chain(&mut middle, 1, "shared")].concat();
+    let [(mut x, smaller), (mut y, larger)] = <[_; 2]>::try_from(fork(&middle, 2)).expect("two");
+    let smaller = [smaller, chain(&mut x, 1, "smaller")].concat();
+    let larger = [larger, chain(&mut y, 17, "larger")].concat();
+    let first = [highest, shared.clone(), smaller.clone()].concat();
+    let second = [lowest.clone(), shared, larger].concat();
+    let mut world = pair(37, &first, &second, alliance);
+    world.run_until(30_000, "convergence", World::converged);
+    let asked = world.nodes.iter().map(|node| node.replica.counters().ranges_asked).sum::<u64>();
+    assert!(asked < 40, "{asked} requests");
+    let heads = world.nodes[0].replica.state().chain(&x.author).expect("held").heads();
+    let tips: Vec<_> = heads.iter().map(|head| head.tip).collect();
+    assert!([&lowest, &smaller].iter().all(|branch| tips.contains(&branch[branch.len() - 1].header.tip())), "{tips:?}");
+    world.check_honest();
+}
