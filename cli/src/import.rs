@@ -1,13 +1,12 @@
 //! `comity import`: other people's data into this nation's section, as Observations only, never as anything firm (DOMAIN
 //! 2.10). Every row carries an idempotency key made of its source, so running an import twice changes nothing.
 
-mod fts;
-
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use comity_node::api::model::{Draft, WriteAnswer, WriteRequest};
 use comity_node::client::{Client, ClientError};
+use comity_testnet::fts::{FtsError, FtsFile};
 use comity_testnet::kiel::{KielError, KielFile};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -91,7 +90,7 @@ pub struct Imported {
 pub fn run(command: &ImportCommand, api: &Api, output: &Output) -> Result<(), Failure> {
     let (source, rows) = match command {
         ImportCommand::Kiel { folder } => (folder, kiel(folder)?),
-        ImportCommand::Fts { file } => (file, fts::read(file)?),
+        ImportCommand::Fts { file } => (file, fts(file)?),
     };
     let mut summary = Imported {
         source: source.display().to_string(),
@@ -172,7 +171,7 @@ fn in_words(summary: &Imported) -> String {
     text
 }
 
-fn kiel(folder: &std::path::Path) -> Result<Rows, Failure> {
+fn kiel(folder: &Path) -> Result<Rows, Failure> {
     let file = KielFile::read(folder).map_err(|error| {
         let failure = Failure::usage(error.to_string());
         let failure = match std::error::Error::source(&error) {
@@ -186,11 +185,8 @@ fn kiel(folder: &std::path::Path) -> Result<Rows, Failure> {
         }
     })?;
     let rows = file.rows.iter().map(|row| {
-        let draft = row.observation();
-        let draft = Draft { kind: draft.kind, record: draft.record, status: draft.status, fields: draft.fields };
         // The content is part of the key: a corrected row of a later release is a new observation, not a refusal.
-        let content = serde_json::to_vec(&draft).expect("a draft is plain data");
-        Row { line: row.row, key: key("kiel", row.row, &content), draft }
+        self::row("kiel", row.row, &row.row.to_string(), row.observation())
     });
     Ok(Rows {
         read: file.read,
@@ -203,8 +199,28 @@ fn kiel(folder: &std::path::Path) -> Result<Rows, Failure> {
     })
 }
 
-/// Returns the idempotency key of a row: its source, its number or name there, and a hash of its content.
-pub fn key(source: &str, name: impl std::fmt::Display, content: &[u8]) -> String {
-    let hash = comity_protocol::ids::hex(&comity_protocol::keys::sha256(content)[..8]);
-    format!("{source}:{name}:{hash}")
+fn fts(path: &Path) -> Result<Rows, Failure> {
+    let file = FtsFile::read(path).map_err(|error| match &error {
+        FtsError::Read { source, .. } => Failure::file("read", path, source),
+        FtsError::TooLarge { .. } => Failure::usage(error.to_string()).hint("import it in pages"),
+        FtsError::Json { source, .. } => Failure::usage(error.to_string())
+            .because(source.to_string())
+            .hint("expected the service's answer: {\"data\": {\"flows\": […]}}"),
+        FtsError::Csv { source, .. } => Failure::usage(error.to_string()).because(source.to_string()),
+        FtsError::Columns { .. } => {
+            Failure::usage(error.to_string()).hint("expected the service's flow export with its first row of names")
+        }
+    })?;
+    let rows = file.rows.into_iter().map(|row| self::row("fts", row.line, &row.name, row.draft));
+    let refused = file.refused.iter();
+    let refused = refused.map(|row| RefusedRow { line: row.line, reason: row.refusal.to_string() });
+    Ok(Rows { read: file.read, rows: rows.collect(), refused: refused.collect() })
+}
+
+/// Returns a row with its idempotency key: the source, the row's number or name there, and a hash of its content.
+fn row(source: &str, line: u64, name: &str, draft: comity_testnet::draft::Draft) -> Row {
+    let draft = Draft { kind: draft.kind, record: draft.record, status: draft.status, fields: draft.fields };
+    let content = serde_json::to_vec(&draft).expect("a draft is plain data");
+    let hash = comity_protocol::ids::hex(&comity_protocol::keys::sha256(&content)[..8]);
+    Row { line, key: format!("{source}:{name}:{hash}"), draft }
 }

@@ -1,4 +1,9 @@
-//! What the workspace's own tests share: where things are, and what the sources say.
+//! What the workspace's own tests share: where things are and what the sources say; the generators of the guard's corpora;
+//! and the bodies of the fuzz targets, which are ordinary functions so that every test run replays their corpus.
+
+pub mod fuzz;
+pub mod guard;
+pub mod random;
 
 use std::fs;
 use std::path::{Path, PathBuf};
