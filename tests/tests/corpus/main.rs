@@ -15,7 +15,7 @@ use comity_tests::random::{Random, seeds as for_seeds};
 use comity_tests::workspace;
 
 /// Mutations of one file for each seed.
-const MUTATIONS: usize = 3;
+const MUTATIONS: usize = 8;
 /// Files of one target, and bytes of all files.
 const FILES_MAX: usize = 80;
 const BYTES_MAX: usize = 300_000;
