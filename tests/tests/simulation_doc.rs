@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use comity_testnet::sim::check::domain;
+use comity_testnet::sim::check::list::{INVARIANTS, PROMISES};
 use comity_testnet::sim::liar::Strategy;
 use comity_testnet::sim::plan::Plan;
 use comity_testnet::sim::profile::Profile;
@@ -40,4 +42,27 @@ fn what_can_be_left_out_is_named_where_it_is_given() {
     let profiles = Profile::ALL.map(Profile::name);
     let (last, first) = profiles.split_last().expect("profiles");
     assert!(commands.contains(&format!("The kind of run: {} or {last}", first.join(", "))));
+}
+
+/// The tables under "Invariants", made from the checks' own lists.
+fn invariants() -> String {
+    let mut table = String::from("| | what must hold | looked at | by |\n|---|---|---|---|\n");
+    for invariant in INVARIANTS {
+        let (when, by) = invariant.checked.words();
+        table.push_str(&format!("| I{} | {} | {when} | {by} |\n", invariant.number, invariant.says));
+    }
+    for (says, by) in PROMISES {
+        table.push_str(&format!("| | {says} | every turn | {by} |\n"));
+    }
+    table.push_str("\nNot yet of DOMAIN's properties, which `sim/check/domain.rs` checks at the end of every run:\n\n");
+    for (says, waits) in domain::NOT_YET {
+        table.push_str(&format!("- {says}: waits for {waits}\n"));
+    }
+    table
+}
+
+#[test]
+fn the_table_of_invariants_is_that_of_the_checks() {
+    let expected = invariants();
+    assert!(document().contains(&expected), "docs/simulation.md should say:\n{expected}");
 }
