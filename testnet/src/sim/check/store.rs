@@ -28,7 +28,11 @@ pub(super) fn holds_what_the_state_keeps(world: &mut World, number: usize) -> Re
     let control: BTreeSet<ControlId> =
         loaded.control.iter().map(comity_protocol::control::VerifiedControl::id).collect();
     if let Some(lost) = state.control_ids().find(|id| !control.contains(id)) {
-        return said(format!("control record {} is not in the store of {name}", lost.short()));
+        // A bit that flipped in a row's own id stays there: its index still finds the row, and what is saved again goes into it
+        // under the wrong id. Each start names the row and the record is fetched again.
+        if !(node.harm.rotten && loaded.damage.iter().any(|damage| damage.table() == "control")) {
+            return said(format!("control record {} is not in the store of {name}", lost.short()));
+        }
     }
     let mut stored: BTreeMap<AuthorId, BTreeMap<EnvelopeId, bool>> = BTreeMap::new();
     for envelope in &loaded.envelopes {
