@@ -42,7 +42,8 @@ pub enum Damage {
         /// Position of the missing header row.
         pos: i64,
     },
-    /// A stored signature that does not verify; only a deep check looks.
+    /// A stored signature that is not the one that was saved, or does not verify, which only a deep check looks at; it
+    /// counts as not held.
     Signature {
         /// Whose chain.
         author: AuthorId,

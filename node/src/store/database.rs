@@ -17,7 +17,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use super::authors::{AuthorRow, read_authors, sum_rows};
 use super::damage::{Findings, Spot};
 use super::error::{Full, OpenError, SaveError};
-use super::held::{Held, check32, remembered_check32};
+use super::held::{Held, check32, remembered_check32, signature_column};
 use super::schema::{self, Access, PAGE_BYTES};
 use super::{Identity, Lane, Loaded, Saved, Settings, Space};
 
@@ -182,7 +182,7 @@ impl Database {
         let seq = signed(header.seq, "seq")?;
         let cum = signed(self.cumulative(attested)?, "cumulative size")?;
         let bytes = header.encode();
-        let signature = attested.signature().map(|signature| signature.0);
+        let signature = attested.signature().map(|signature| signature_column(&id, signature));
         let mut author = self.author_row(&header.author_id())?;
         if let Some(pos) = self.damaged_spot(author.row, seq, &id)? {
             self.execute(
@@ -206,7 +206,10 @@ impl Database {
     }
 
     fn save_signature(&mut self, id: &EnvelopeId, signature: &Signature) -> Result<(), SaveError> {
-        let found = self.execute("UPDATE header SET sig = ?2 WHERE id = ?1", params![id.as_bytes(), signature.0])?;
+        let found = self.execute(
+            "UPDATE header SET sig = ?2 WHERE id = ?1",
+            params![id.as_bytes(), signature_column(id, signature)],
+        )?;
         if found == 1 { Ok(()) } else { Err(SaveError::NoHeader { id: *id }) }
     }
 

@@ -6,7 +6,8 @@
 use comity_protocol::codec::{DecodeError, Reader, Writer};
 use comity_protocol::effect::Remembered;
 use comity_protocol::ids::{Digest, EnvelopeId};
-use comity_protocol::keys::tagged_hash;
+use comity_protocol::keys::{Signature, tagged_hash};
+use comity_protocol::limits::SIGNATURE_BYTES;
 
 /// What one author's rows add up to; the sums do not depend on the order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,23 @@ pub(super) fn check32(table: &str, columns: &[&[u8]]) -> Digest {
         out.bytes(column);
     }
     tagged_hash("row", &out.into_bytes())
+}
+
+/// Bytes of a check behind a signature.
+const SIGNATURE_CHECK_BYTES: usize = 8;
+
+/// Returns the column of a signature: what the id does not cover carries a check of its own, so that a flipped bit is found
+/// at the next start and not by the peers it is served to.
+pub(super) fn signature_column(id: &EnvelopeId, signature: &Signature) -> Vec<u8> {
+    let check = check32("signature", &[id.as_bytes(), &signature.0]);
+    [&signature.0[..], &check.as_bytes()[..SIGNATURE_CHECK_BYTES]].concat()
+}
+
+/// Reads the column of a signature; `None` if it is damaged.
+pub(super) fn read_signature(id: &EnvelopeId, column: &[u8]) -> Option<Signature> {
+    let (bytes, _) = column.split_first_chunk::<SIGNATURE_BYTES>()?;
+    let signature = Signature(*bytes);
+    (signature_column(id, &signature) == column).then_some(signature)
 }
 
 /// Returns the hash that the row of a remembered answer carries.

@@ -7,13 +7,12 @@ use comity_protocol::control::{ControlRecord, VerifiedControl};
 use comity_protocol::effect::Remembered;
 use comity_protocol::envelope::AttestedHeader;
 use comity_protocol::ids::{AuthorId, EnvelopeId, Id, hex};
-use comity_protocol::keys::Signature;
 use rusqlite::{Connection, Row};
 
 use super::Identity;
 use super::authors::cached_held;
 use super::damage::{Counted, Damage, Findings, Spot};
-use super::held::{Held, check32, remembered_check32};
+use super::held::{Held, check32, read_signature, remembered_check32};
 
 /// An envelope as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,8 +230,8 @@ impl Envelopes {
         if let Some(id) = &id_column {
             self.add(author, id, body.is_some());
         }
-        let signature = row.get_ref(5)?.as_blob_or_null().ok().flatten();
-        let signature = signature.and_then(|bytes| bytes.try_into().ok()).map(Signature);
+        let column = row.get_ref(5)?.as_blob_or_null().ok().flatten();
+        let signature = id_column.and_then(|id| read_signature(&id, column?));
         let header = match AttestedHeader::from_store(blob(row, 4), signature) {
             Ok(header) if id_column == Some(header.id()) => header,
             Ok(_) | Err(_) => {
@@ -245,6 +244,9 @@ impl Envelopes {
             }
         };
         let (author, seq_held, id) = (header.header().author_id(), header.header().seq, header.id());
+        if column.is_some() && signature.is_none() {
+            damage.push(Damage::Signature { author, seq: seq_held, id });
+        }
         let cum = row.get::<_, i64>(6).ok().and_then(|cum| u64::try_from(cum).ok());
         if column_author != Some(author) || u64::try_from(seq) != Ok(seq_held) || cum.is_none() {
             self.findings.spots.insert(Spot::Id(id), pos);

@@ -50,13 +50,18 @@ fn a_damaged_header_is_replaced_in_its_row() {
 }
 
 #[test]
-fn a_damaged_signature_is_found_by_a_deep_check() {
+fn a_damaged_signature_is_found_at_the_next_start_and_not_served() {
     let envelopes = chain(1, "a", 9);
     let bench = Bench::filled(&envelopes);
     flip(&bench.path(), &envelopes[8].header.signature().expect("signed").0);
-    let damage = Damage::Signature { author: author(), seq: 9, id: envelopes[8].id() };
-    assert_eq!(check(&bench.path(), Depth::Deep).expect("checks").damage, [damage]);
+    let (author, seq, id) = (author(), 9, envelopes[8].id());
+    let damage = [Damage::Signature { author, seq, id }, Damage::Unattested { author, seq, id }];
+    assert_eq!(check(&bench.path(), Depth::Deep).expect("checks").damage, damage);
     let store = bench.open();
+    let loaded = store.load().expect("loads");
+    assert_eq!(loaded.damage, damage[..1]);
+    let last = loaded.envelopes.last().expect("nine");
+    assert!(last.header.id() == id && last.header.signature().is_none() && last.body.is_some());
     bench.save(&store, envelopes[8].ops()).expect("saved");
     bench.close(store);
     assert!(check(&bench.path(), Depth::Deep).expect("checks").is_sound());
