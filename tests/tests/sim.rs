@@ -19,8 +19,11 @@ use comity_testnet::sim::shrink::shrink;
 const SEEDS: Range<u64> = 0..64;
 
 /// Seeds that once failed, and what they found: (profile, seed, what was wrong).
-const KEPT: [(Profile, u64, &str); 1] =
-    [(Profile::Forks, 1_012, "a node whose store had lost rows to a lying disk ended at every save, for ever")];
+const KEPT: [(Profile, u64, &str); 3] = [
+    (Profile::Forks, 1_012, "a node whose store had lost rows to a lying disk ended at every save, for ever"),
+    (Profile::Disk, 14, "a bit that flipped in the id of a control record was taken for a lost record"),
+    (Profile::Disk, 25, "a store with mixed-up pages was built from again for ever"),
+];
 
 /// Returns the seed that `COMITY_SEED` asks for, or all of `seeds`.
 fn asked(seeds: Range<u64>) -> Range<u64> {

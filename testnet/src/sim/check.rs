@@ -1,7 +1,7 @@
 //! Invariants (spec 7 and DOMAIN 2.11): one function and one paragraph each, and a list of what is checked where.
 //!
-//! [`always`] looks at one honest node after each of its turns, [`eventually`] at all of them together when everything is
-//! healed and quiet. What costs time by what is held ([`record`], [`evaluation`]) is looked at every so many turns and at the
+//! `always` looks at one honest node after each of its turns, `eventually` at all of them together when everything is
+//! healed and quiet. What costs time by what is held (`record`, `evaluation`) is looked at every so many turns and at the
 //! end; which turns follows from a count, so that checking draws no number and changes nothing in a run.
 
 pub(in crate::sim) mod always;
