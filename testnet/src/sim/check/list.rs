@@ -145,6 +145,8 @@ mod tests {
             include_str!("store.rs"),
             include_str!("eventually.rs"),
             include_str!("../people.rs"),
+            include_str!("../homes.rs"),
+            include_str!("../links.rs"),
             include_str!("../world.rs"),
         ]
         .concat();
