@@ -181,6 +181,8 @@ impl World {
     fn import_odd(&mut self, node: usize) -> bool {
         let Some(process) = self.nodes[node].process() else { return false };
         let before = digests(process.replica.state());
+        // A genesis whose row rotted is not known any more: bringing it back is no nonsense.
+        let lost_its_genesis = process.replica.state().charter().is_none();
         let choice = self.rng.random_range(0..3);
         let records = match choice {
             0 => vec![(
@@ -196,7 +198,8 @@ impl World {
         let request = self.request();
         self.input(node, vec![Input::Import { request, records }]);
         let after = self.nodes[node].process().map(|process| digests(process.replica.state()));
-        if after.is_some_and(|after| after != before) {
+        let mended = choice == 2 && lost_its_genesis;
+        if !mended && after.is_some_and(|after| after != before) {
             let text = format!("{} changed by an import of kind {choice}", self.nodes[node].name);
             self.violated(super::check::Violation::new("I9 invalid input changes nothing", text));
         }
