@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use comity_protocol::charter::Anchor;
 use comity_protocol::effect::{Input, Storage};
-use comity_protocol::evaluate::{Element, evaluate};
+use comity_protocol::evaluate::evaluate;
 use comity_protocol::ids::AuthorKey;
 use comity_protocol::keys::SecretKey;
 use comity_protocol::replica::{self, Replica, Stored};
@@ -91,12 +91,7 @@ pub(super) struct Make {
 
 impl Make {
     fn replica(&self, loaded: Loaded) -> Replica {
-        let mut elements: Vec<Element> = loaded.control.into_iter().map(Element::Control).collect();
-        for envelope in loaded.envelopes {
-            let id = envelope.header.id();
-            elements.push(Element::Header(envelope.header));
-            elements.extend(envelope.body.map(|bytes| Element::Body { id, bytes }));
-        }
+        let (elements, remembered) = loaded.into_elements();
         let state = evaluate(Anchor::founding(self.identity.alliance), elements);
         let config = replica::Config {
             alliance: self.identity.alliance,
@@ -104,7 +99,7 @@ impl Make {
             key: self.key.clone(),
             seed: self.seed,
         };
-        Replica::new(config, Rules::default(), Stored { state, remembered: loaded.remembered })
+        Replica::new(config, Rules::default(), Stored { state, remembered })
     }
 }
 

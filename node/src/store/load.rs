@@ -6,6 +6,7 @@ use std::sync::Arc;
 use comity_protocol::control::{ControlRecord, VerifiedControl};
 use comity_protocol::effect::Remembered;
 use comity_protocol::envelope::AttestedHeader;
+use comity_protocol::evaluate::Element;
 use comity_protocol::ids::{AuthorId, EnvelopeId, Id, hex};
 use rusqlite::{Connection, Row};
 
@@ -42,6 +43,17 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Returns what is to be evaluated, and the remembered answers.
+    pub fn into_elements(self) -> (Vec<Element>, Vec<Remembered>) {
+        let mut elements: Vec<Element> = self.control.into_iter().map(Element::Control).collect();
+        for envelope in self.envelopes {
+            let id = envelope.header.id();
+            elements.push(Element::Header(envelope.header));
+            elements.extend(envelope.body.map(|bytes| Element::Body { id, bytes }));
+        }
+        (elements, self.remembered)
+    }
+
     /// Tells the log what is damaged and takes out what the writer must know; `None` if nothing is.
     pub(super) fn take_findings(&mut self) -> Option<Findings> {
         for damage in &self.damage {

@@ -14,9 +14,12 @@ mod record;
 mod store;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use comity_protocol::effect::Effect;
-use comity_protocol::ids::{Digest, EnvelopeId};
+use comity_protocol::envelope::AttestedHeader;
+use comity_protocol::evaluate::{Element, State};
+use comity_protocol::ids::{Digest, EnvelopeId, NationId};
 
 pub(super) use evaluation::ending;
 
@@ -69,4 +72,19 @@ impl Watch {
         self.fresh = written.collect();
         self.wrote.extend(self.fresh.iter().copied());
     }
+}
+
+/// Returns the records of a state as they would arrive: all control records, and the chains of the nations that are wanted.
+fn elements(state: &State, wanted: impl Fn(&NationId) -> bool) -> Vec<Element> {
+    let control = state.control_records().into_iter().map(|control| Element::Control(control.as_ref().clone()));
+    let mut elements: Vec<Element> = control.collect();
+    for chain in state.chains().filter(|chain| wanted(&chain.author().nation)) {
+        for held in chain.iter() {
+            let bytes = chain.header(held).encode();
+            let header = AttestedHeader::from_store(&bytes, held.signature().copied()).expect("a header that is held");
+            elements.push(Element::Header(header));
+            elements.extend(held.body().map(|bytes| Element::Body { id: held.id(), bytes: Arc::clone(bytes) }));
+        }
+    }
+    elements
 }

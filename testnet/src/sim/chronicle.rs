@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_protocol::effect::{Alarm, RequestId, WriteRefused, Written};
+use comity_protocol::effect::{RequestId, WriteRefused, Written};
 use comity_protocol::ids::{AuthorId, AuthorKey, EnvelopeId, NationId};
 
 use super::operator::Order;
@@ -18,8 +18,6 @@ pub struct Placed {
     pub outcome: Option<Result<Written, WriteRefused>>,
     /// The nations that confirmed holding it, if as many as asked did.
     pub held: Option<Vec<NationId>>,
-    /// Whether the node had stopped authoring when it was asked.
-    pub halted: bool,
 }
 
 /// Everything seen from outside.
@@ -37,10 +35,6 @@ pub struct Chronicle {
     pub seen: BTreeMap<(AuthorId, u64), BTreeSet<EnvelopeId>>,
     /// Who struck out whom.
     pub struck: Vec<(usize, AuthorKey)>,
-    /// Alarms by node.
-    pub alarms: Vec<(usize, Alarm)>,
-    /// Writes acknowledged by node number after the node had halted.
-    pub spoken_while_halted: Vec<(usize, EnvelopeId)>,
     /// Turns of honest nodes so far: what is looked at now and then is looked at by this count.
     pub turns: u64,
 }

@@ -9,7 +9,7 @@ use comity_node::store::{Database, Identity, Lane, Loaded, OpenError, SaveError,
 use comity_protocol::charter::Anchor;
 use comity_protocol::control::VerifiedControl;
 use comity_protocol::effect::{Admission, Effect, Input, LinkId, SaveOp, Storage};
-use comity_protocol::evaluate::{Element, State};
+use comity_protocol::evaluate::State;
 use comity_protocol::ids::{AuthorId, AuthorKey, EnvelopeId, Timestamp};
 use comity_protocol::replica::{Config, Replica, Stored};
 use comity_protocol::rules::Rules;
@@ -88,6 +88,22 @@ pub(super) enum Machine {
     Liar(Box<Liar>),
 }
 
+impl Machine {
+    /// The evaluated record, while it is up.
+    pub(super) fn state(&self) -> Option<&State> {
+        match self {
+            Self::Down => None,
+            Self::Honest(process) => Some(process.replica.state()),
+            Self::Liar(liar) => Some(liar.state()),
+        }
+    }
+
+    /// Whether its own chain is damaged: the daemon takes no writes then.
+    pub(super) fn is_damaged(&self) -> bool {
+        matches!(self, Self::Honest(process) if !process.own_damage.is_empty())
+    }
+}
+
 /// The parts of a running daemon.
 pub(super) struct Process {
     pub(super) database: Database,
@@ -107,8 +123,6 @@ pub struct Harm {
     pub betrayed: bool,
     /// Bits of its store flipped.
     pub rotten: bool,
-    /// Its nation retired it below what it had said.
-    pub cut_early: bool,
 }
 
 impl Harm {
@@ -200,11 +214,7 @@ impl Node {
 
     /// The evaluated record, while it is up.
     pub(super) fn state(&self) -> Option<&State> {
-        match &self.machine {
-            Machine::Down => None,
-            Machine::Honest(process) => Some(process.replica.state()),
-            Machine::Liar(liar) => Some(liar.state()),
-        }
+        self.machine.state()
     }
 
     /// The honest process, while it is up.
@@ -359,15 +369,10 @@ fn own_damage(loaded: &Loaded) -> Vec<String> {
 }
 
 fn replica(config: &Config, rules: Rules, loaded: Loaded) -> Replica {
-    let mut elements: Vec<Element> = loaded.control.into_iter().map(Element::Control).collect();
-    for envelope in loaded.envelopes {
-        let id = envelope.header.id();
-        elements.push(Element::Header(envelope.header));
-        elements.extend(envelope.body.map(|bytes| Element::Body { id, bytes }));
-    }
+    let (elements, remembered) = loaded.into_elements();
     let mut state = State::under(Anchor::founding(config.alliance), rules);
     state.admit(elements);
-    Replica::new(config.clone(), rules, Stored { state, remembered: loaded.remembered })
+    Replica::new(config.clone(), rules, Stored { state, remembered })
 }
 
 fn drain(replica: &mut Replica) -> (Vec<SaveOp>, Vec<Effect>) {

@@ -99,7 +99,7 @@ impl World {
 
     fn write(&mut self, node: usize) -> bool {
         let target = &mut self.nodes[node];
-        let (Some(state), false) = (state_of(&target.machine), is_damaged(&target.machine)) else { return false };
+        let (Some(state), false) = (target.machine.state(), target.machine.is_damaged()) else { return false };
         let order = target.operator.next(state, &target.author);
         self.place(node, order);
         true
@@ -107,7 +107,7 @@ impl World {
 
     fn repeat(&mut self, node: usize) -> bool {
         let target = &mut self.nodes[node];
-        if state_of(&target.machine).is_none() || is_damaged(&target.machine) {
+        if target.machine.state().is_none() || target.machine.is_damaged() {
             return false;
         }
         let Some(order) = target.operator.repeat() else { return false };
@@ -123,9 +123,8 @@ impl World {
             idempotency: order.idempotency.clone(),
             wait: order.wait,
         };
-        let halted = self.nodes[node].process().is_some_and(|process| process.replica.halted().is_some());
         if self.nodes[node].is_honest_and_up() {
-            self.chronicle.placed.insert(request, Placed { node, order, outcome: None, held: None, halted });
+            self.chronicle.placed.insert(request, Placed { node, order, outcome: None, held: None });
         }
         let went = self.input(node, vec![Input::Write(input)]);
         if let Err(violation) = super::check::always::after_order(self, request, went) {
@@ -152,9 +151,6 @@ impl World {
         let Some(placed) = self.chronicle.placed.get_mut(&request) else { return };
         if let Ok(written) = &outcome {
             self.chronicle.acknowledged.entry(written.version).or_insert(node);
-            if placed.halted && !written.replayed {
-                self.chronicle.spoken_while_halted.push((node, written.version));
-            }
         }
         let key = placed.order.idempotency.as_ref().map(|idempotency| (node, idempotency.key.clone()));
         let version = outcome.as_ref().ok().map(|written| written.version);
@@ -299,7 +295,6 @@ impl World {
         let roster = self.alliance.retire(nation, slot, cut);
         for twin in (0..self.nodes.len()).filter(|twin| self.nodes[*twin].author.key == key).collect::<Vec<_>>() {
             self.nodes[twin].retired = true;
-            self.nodes[twin].harm.cut_early |= !whole;
             if whole {
                 self.stop_for_good(twin);
             }
@@ -324,16 +319,4 @@ fn wire(control: &VerifiedControl) -> (u8, Vec<u8>) {
 
 fn digests(state: &State) -> [Digest; 3] {
     [state.held(), state.control(), state.state()]
-}
-
-fn state_of(machine: &Machine) -> Option<&State> {
-    match machine {
-        Machine::Down => None,
-        Machine::Honest(process) => Some(process.replica.state()),
-        Machine::Liar(liar) => Some(liar.state()),
-    }
-}
-
-fn is_damaged(machine: &Machine) -> bool {
-    matches!(machine, Machine::Honest(process) if !process.own_damage.is_empty())
 }

@@ -331,7 +331,6 @@ impl World {
                 if let Alarm::StruckOut { peer } = &alarm {
                     self.chronicle.struck.push((node, *peer));
                 }
-                self.chronicle.alarms.push((node, alarm));
             }
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use automerge::{Automerge, ObjId, ROOT, ReadDoc, ScalarValue};
-use comity_protocol::envelope::AttestedHeader;
 use comity_protocol::evaluate::{Element, State};
 use comity_protocol::ids::{AuthorId, NationId};
 use comity_protocol::table::Record;
@@ -12,7 +11,7 @@ use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::Violation;
+use super::{Violation, elements};
 use crate::sim::Ending;
 use crate::sim::world::World;
 
@@ -22,7 +21,7 @@ pub(super) fn of_the_set_is_the_state(world: &World, node: usize) -> Result<(), 
     let Some(process) = world.nodes[node].process() else { return Ok(()) };
     let state = process.replica.state();
     let mut rng = ChaCha8Rng::seed_from_u64(world.chronicle.turns);
-    let mut elements = elements(state);
+    let mut elements = elements(state, |_| true);
     let again: Vec<Element> = elements.iter().filter(|_| rng.random_bool(0.2)).cloned().collect();
     elements.extend(again);
     elements.shuffle(&mut rng);
@@ -74,7 +73,7 @@ pub(super) fn others_stand_without_the_largest(world: &World, node: usize) -> Re
     let state = process.replica.state();
     let size = |nation: &NationId| state.chains_of(nation).map(comity_protocol::chain::Chain::len).sum::<usize>();
     let Some(largest) = state.nations().map(|nation| nation.id).max_by_key(size) else { return Ok(()) };
-    let without = elements_of(state, |nation| *nation != largest);
+    let without = elements(state, |nation| *nation != largest);
     let mut anew = State::under(state.anchor(), world.rules);
     anew.admit(without);
     for nation in state.nations().filter(|nation| nation.id != largest) {
@@ -120,26 +119,6 @@ fn timeless(fields: &Fields, text: &mut String) {
             }
         }
     }
-}
-
-fn elements(state: &State) -> Vec<Element> {
-    elements_of(state, |_| true)
-}
-
-fn elements_of(state: &State, wanted: impl Fn(&NationId) -> bool) -> Vec<Element> {
-    let mut elements: Vec<Element> =
-        state.control_records().into_iter().map(|control| Element::Control(control.as_ref().clone())).collect();
-    for chain in state.chains().filter(|chain| wanted(&chain.author().nation)) {
-        for held in chain.iter() {
-            let bytes = chain.header(held).encode();
-            let header = AttestedHeader::from_store(&bytes, held.signature().copied()).expect("a header that is held");
-            elements.push(Element::Header(header));
-            if let Some(body) = held.body() {
-                elements.push(Element::Body { id: held.id(), bytes: body.clone() });
-            }
-        }
-    }
-    elements
 }
 
 fn difference(a: &State, b: &State) -> Option<&'static str> {
