@@ -8,6 +8,10 @@ use crate::control::{ControlRecord, KeyStatus, Roster, RosterKey, VerifiedContro
 use crate::ids::{AuthorKey, ControlId, Tip};
 use crate::limits::ROSTER_KEYS_MAX;
 
+mod step;
+
+pub use step::{StepError, check_step};
+
 /// A nation's evaluated roster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NationRoster {
@@ -227,33 +231,9 @@ fn is_step(
     if roster.nation != member.id || roster.root != member.root || roster.root_gen != member.root_gen {
         return false;
     }
-    if !internally_sound(charter, roster) {
-        return false;
-    }
     if version == 1 {
-        return roster.prev.is_zero();
+        return check_step(&charter.params, None, roster).is_ok();
     }
-    level.iter().any(|prev| prev.id() == roster.prev && roster_of(prev).is_some_and(|prev| follows(prev, roster)))
-}
-
-fn internally_sound(charter: &Charter, roster: &Roster) -> bool {
-    let active = || roster.keys.iter().filter(|key| key.status == KeyStatus::Active);
-    active().count() <= usize::from(charter.params.max_active_keys)
-        && active().filter(|key| key.witness).count() <= 1
-        && !(roster.closed && active().next().is_some())
-}
-
-fn follows(prev: &Roster, next: &Roster) -> bool {
-    let kept = prev.keys.iter().all(|old| {
-        next.keys.binary_search_by_key(&old.node, |key| key.node).is_ok_and(|i| {
-            let new = &next.keys[i];
-            let status = match (old.status, new.status) {
-                (KeyStatus::Active, _) => true,
-                (KeyStatus::Retired { .. }, KeyStatus::Active) => false,
-                (KeyStatus::Retired { cut: old }, KeyStatus::Retired { cut: new }) => new.seq <= old.seq,
-            };
-            new.kem == old.kem && new.witness == old.witness && status
-        })
-    });
-    kept && next.version == prev.version + 1 && (next.closed || !prev.closed)
+    let steps = |prev: &Roster| check_step(&charter.params, Some(prev), roster).is_ok();
+    level.iter().any(|prev| prev.id() == roster.prev && roster_of(prev).is_some_and(steps))
 }
