@@ -24,6 +24,7 @@ pub mod table;
 pub mod compartment;
 pub mod section;
 pub mod evaluate;
+pub mod dossier;
 // meaning
 pub mod statement;
 pub mod view;

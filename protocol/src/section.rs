@@ -384,8 +384,14 @@ impl Section {
 
 /// Returns the hash of the change that an envelope carries for the public document, if its bytes are those of one.
 pub(crate) fn carried_change(author: &AuthorKey, held: &Held) -> Option<ChangeHash> {
+    Some(carried(author, held)?.0.hash)
+}
+
+/// Returns the change that an envelope carries for the public document with what it says of itself, if its bytes are those
+/// of one.
+pub(crate) fn carried(author: &AuthorKey, held: &Held) -> Option<(Prescan, Vec<u8>)> {
     let change = clear_change(held.kind(), held.body()?)?;
-    Some(prescan(author, &change).ok()?.hash)
+    Some((prescan(author, &change).ok()?, change))
 }
 
 /// Returns the change of a clear compartment-0 body.
