@@ -1,12 +1,26 @@
 //! Stratum 1, the charter (spec 4.5.1): who belongs to the alliance, under which parameters.
 //!
-//! Rules 1 of this version adopt the genesis charter and no motion yet: votes and motions are kept by the rules of 4.11 and
-//! change nothing. The walk of 4.5.1 goes where [`Charter::founded`] is called.
+//! The charter is a chain of versions. [`walk`] follows it from the genesis over the motions that more than two thirds of
+//! each version's nations sealed; [`Ballots`] counts what they signed; [`signer`] says what an honest nation may sign.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::control::{Genesis, Params, nation_id};
-use crate::ids::{AllianceId, CharterId, ControlId, NationId, RootKey, Tip};
+use crate::control::{Genesis, Params, Roster, Vote, nation_id};
+use crate::ids::{AllianceId, AuthorKey, CharterId, ControlId, NationId, RootKey, Tip};
+
+mod ballots;
+mod conflict;
+mod health;
+mod motion;
+pub mod signer;
+mod walk;
+
+pub use ballots::Ballots;
+pub use conflict::CharterConflict;
+pub use health::{CharterHealth, DARK_AFTER_MS, health};
+pub use motion::IllFormed;
+pub use walk::{Course, Records, walk};
 
 /// Where the evaluation starts: an adopted charter version that no later record can undo (spec 4.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +43,14 @@ impl Anchor {
 /// One version of the charter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charter {
+    /// The alliance.
+    pub alliance: AllianceId,
     /// 0 for the founding version.
     pub height: u32,
     /// The version's id; the alliance's for the founding version.
     pub id: CharterId,
+    /// The motion that made it; `None` for the founding version.
+    pub motion: Option<ControlId>,
     /// The alliance's name.
     pub name: String,
     /// Rules version in force.
@@ -43,6 +61,8 @@ pub struct Charter {
     pub members: BTreeMap<NationId, CharterMember>,
     /// Nations removed by a motion, with the cuts that close their chains.
     pub removed: BTreeMap<NationId, Removal>,
+    /// Every root key that any nation ever had: none is used twice.
+    pub roots: BTreeSet<RootKey>,
 }
 
 /// A member nation as the charter has it.
@@ -68,7 +88,7 @@ pub struct Removal {
     /// The nation as it was.
     pub member: CharterMember,
     /// How far each of its chains counts; a key not named counts for nothing.
-    pub cuts: BTreeMap<crate::ids::AuthorKey, Tip>,
+    pub cuts: BTreeMap<AuthorKey, Tip>,
     /// Its last roster that counts.
     pub roster: Tip,
 }
@@ -90,13 +110,16 @@ impl Charter {
             (id, member)
         });
         Self {
+            alliance,
             height: 0,
             id: CharterId::new(*alliance.as_bytes()),
+            motion: None,
             name: genesis.name.clone(),
             rules: 1,
             params: genesis.params,
             members: members.collect(),
             removed: BTreeMap::new(),
+            roots: genesis.founders.iter().map(|founder| founder.root).collect(),
         }
     }
 
@@ -115,10 +138,52 @@ impl Charter {
         self.members.values().chain(self.removed.values().map(|removal| &removal.member))
     }
 
+    /// Whether a vote is on this version, by one of its members with the root key it has here (R04).
+    pub fn may_vote(&self, vote: &Vote) -> bool {
+        (vote.alliance, vote.height, vote.base) == (self.alliance, self.height, self.id)
+            && self.members.get(&vote.nation).is_some_and(|member| member.root == vote.root)
+    }
+
+    /// Whether a roster is of one of this version's nations, present or removed, and signed with the root key it has here.
+    pub fn may_list(&self, roster: &Roster) -> bool {
+        self.nation(&roster.nation).is_some_and(|member| member.root == roster.root)
+    }
+
     /// Members of which this many must agree to change the charter: `floor(2n/3) + 1`.
     pub fn quorum(&self) -> usize {
-        self.members.len() * 2 / 3 + 1
+        quorum_of(self.members.len())
     }
+}
+
+/// Of this many nations, how many are more than two thirds: `floor(2n/3) + 1`.
+pub const fn quorum_of(nations: usize) -> usize {
+    nations * 2 / 3 + 1
+}
+
+/// The root keys that one nation ever had, and where its rosters end (spec 4.5.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// The nation with each of its root keys, by generation; never empty for a nation of the charter.
+    pub generations: Vec<CharterMember>,
+    /// The last roster that counts, if the nation was removed.
+    pub stop: Option<Tip>,
+}
+
+/// Returns the lineage of every nation of these versions, which stand in order from the founding.
+pub fn lineages(versions: &[Arc<Charter>]) -> BTreeMap<NationId, Lineage> {
+    let mut lineages: BTreeMap<NationId, Lineage> = BTreeMap::new();
+    for charter in versions {
+        for member in charter.members.values() {
+            let generations = &mut lineages.entry(member.id).or_default().generations;
+            if generations.last().is_none_or(|last| last.root_gen != member.root_gen) {
+                generations.push(member.clone());
+            }
+        }
+    }
+    for (nation, removal) in versions.last().iter().flat_map(|charter| &charter.removed) {
+        lineages.entry(*nation).or_default().stop = Some(removal.roster);
+    }
+    lineages
 }
 
 /// Returns the id of the charter version that `motion` makes of `base`.

@@ -7,8 +7,8 @@ use automerge::Automerge;
 
 use crate::body::KIND_WITNESS;
 use crate::chain::{AuthorStatus, Chain, EnvelopeStanding, Held, PathChange};
-use crate::charter::{Anchor, Charter, CharterMember};
-use crate::control::VerifiedControl;
+use crate::charter::{Anchor, Ballots, Charter, CharterConflict, CharterMember};
+use crate::control::{Motion, VerifiedControl};
 use crate::envelope::AttestedHeader;
 use crate::ids::{AuthorId, AuthorKey, CharterId, ControlId, Digest, EnvelopeId, NationId, Timestamp, Tip};
 use crate::roster::{KeyStanding, NationRoster};
@@ -125,7 +125,6 @@ pub struct State {
     anchor: Anchor,
     rules: Rules,
     controls: Controls,
-    charter: Option<Charter>,
     rosters: BTreeMap<NationId, NationRoster>,
     chains: BTreeMap<AuthorId, Chain>,
     /// Bodies whose header is not held.
@@ -167,7 +166,6 @@ impl State {
             anchor,
             rules,
             controls: Controls::new(anchor.alliance),
-            charter: None,
             rosters: BTreeMap::new(),
             chains: BTreeMap::new(),
             strays: BTreeMap::new(),
@@ -210,7 +208,7 @@ impl State {
             return;
         }
         let author = header.author_id();
-        let quota = self.charter.as_ref().map_or(0, |charter| charter.params.chain_quota);
+        let quota = self.quota();
         let chain = self.chains.entry(author).or_insert_with(|| {
             let mut chain = Chain::new(header.alliance, author, self.rules);
             chain.set_quota(quota);
@@ -257,18 +255,11 @@ impl State {
 
     /// Strata 1 and 2.
     fn evaluate_controls(&mut self, touched: &mut Touched, changes: &mut Changes) {
-        let charter = self.controls.charter();
-        if charter != self.charter {
+        let charter = self.controls.walk(&self.anchor);
+        if charter {
             changes.charter = true;
-            self.charter = charter;
-            self.rosters.clear();
-            let quota = self.charter.as_ref().map_or(0, |charter| charter.params.chain_quota);
-            for (author, chain) in &mut self.chains {
-                chain.set_quota(quota);
-                touched.authors.insert(*author);
-            }
+            self.charter_changed(touched);
         }
-        let Some(charter) = &self.charter else { return };
         for (nation, roster) in self.controls.fresh_rosters(charter, &self.rosters) {
             if self.rosters.get(&nation) == Some(&roster) {
                 continue;
@@ -281,7 +272,23 @@ impl State {
                 touched.witnesses.insert(chain.author());
             }
         }
-        (changes.control_kept, changes.control_dropped) = self.controls.keep(charter, &self.rosters);
+        (changes.control_kept, changes.control_dropped) = self.controls.keep(&self.rosters);
+    }
+
+    /// Every chain is looked at again under another charter: its nation may be in or out, its quota raised.
+    fn charter_changed(&mut self, touched: &mut Touched) {
+        let quota = self.quota();
+        for (author, chain) in &mut self.chains {
+            chain.set_quota(quota);
+            touched.authors.insert(*author);
+        }
+        let nations: BTreeSet<NationId> = self.nations().map(|member| member.id).collect();
+        self.rosters.retain(|nation, _| nations.contains(nation));
+        self.sections.retain(|nation, _| nations.contains(nation));
+    }
+
+    fn quota(&self) -> u64 {
+        self.charter().map_or(0, |charter| charter.params.chain_quota)
     }
 
     /// Stratum 3a.
@@ -321,7 +328,7 @@ impl State {
 
     /// Stratum 4 of one nation: reads what its accepted paths gained, or leaves the document to be built when it is asked for.
     fn read_on(&mut self, nation: NationId, rebuild: bool, touched: &Touched, changes: &mut Changes) {
-        if self.charter.as_ref().is_none_or(|charter| charter.nation(&nation).is_none()) {
+        if self.charter().is_none_or(|charter| charter.nation(&nation).is_none()) {
             return;
         }
         let slot = self.sections.entry(nation).or_insert_with(|| OnceLock::from(Section::under(self.rules)));
@@ -351,24 +358,83 @@ impl State {
         self.anchor
     }
 
-    /// The charter in force; `None` until the genesis is held.
-    pub const fn charter(&self) -> Option<&Charter> {
-        self.charter.as_ref()
+    /// The charter in force; `None` until the genesis is held, and while the anchored version is not reached.
+    pub fn charter(&self) -> Option<&Charter> {
+        self.charter_versions().last().map(Arc::as_ref)
+    }
+
+    /// Returns every version of the charter from the founding to the one in force.
+    pub fn charter_versions(&self) -> &[Arc<Charter>] {
+        &self.controls.course().versions
+    }
+
+    /// Two motions are sealed for the version in force: membership is frozen, ordinary work goes on (spec 4.9).
+    pub fn charter_conflict(&self) -> Option<&CharterConflict> {
+        self.controls.course().conflict.as_ref()
+    }
+
+    /// Two motions are sealed for a version below the anchor: an alarm, and nothing else.
+    pub fn conflict_below_anchor(&self) -> Option<&CharterConflict> {
+        self.controls.course().below.as_ref()
+    }
+
+    /// The anchored version cannot be reached from the records held: control records were lost, nothing counts until a peer
+    /// or a backup brings them back, and no other path is taken.
+    pub fn anchor_lost(&self) -> bool {
+        self.controls.course().lost
+    }
+
+    /// Returns the votes kept on the version in force.
+    pub fn ballots(&self) -> &Ballots {
+        &self.controls.course().ballots
+    }
+
+    /// Returns a motion that is kept.
+    pub fn motion(&self, id: &ControlId) -> Option<&Motion> {
+        self.controls.motion(id)
+    }
+
+    /// Returns what the anchor may advance to: the highest version above it that more than two thirds of its members'
+    /// witnesses name, or a later one of the path (spec 4.5.1).
+    pub fn next_anchor(&self) -> Option<Anchor> {
+        let versions = self.charter_versions();
+        let first = usize::try_from(self.anchor.height).ok()?.checked_add(1)?;
+        let named = |nation: &NationId| {
+            let (height, id) = self.acknowledgements.charter_of(nation)?;
+            versions.get(usize::try_from(height).ok()?).filter(|charter| charter.id == id).map(|_| height)
+        };
+        let next = versions.get(first..)?.iter().rev().find(|charter| {
+            let members = charter.members.keys();
+            members.filter(|nation| named(nation) >= Some(charter.height)).count() >= charter.quorum()
+        })?;
+        Some(Anchor { height: next.height, charter: next.id, ..self.anchor })
+    }
+
+    /// Moves the anchor up to a version of the path, as [`State::next_anchor`] gives it; whether it was one. Nothing else
+    /// changes: the state is that of [`evaluate`] under the new anchor.
+    pub fn set_anchor(&mut self, anchor: Anchor) -> bool {
+        let at = usize::try_from(anchor.height).ok().and_then(|height| self.charter_versions().get(height));
+        let higher = anchor.alliance == self.anchor.alliance && anchor.height >= self.anchor.height;
+        let ours = higher && at.is_some_and(|charter| charter.id == anchor.charter);
+        if ours {
+            self.anchor = anchor;
+        }
+        ours
     }
 
     /// The id of the charter in force; the alliance's before the genesis is held.
     pub fn charter_id(&self) -> CharterId {
-        self.charter.as_ref().map_or(self.anchor.charter, |charter| charter.id)
+        self.charter().map_or(self.anchor.charter, |charter| charter.id)
     }
 
     /// Returns all nations of the charter, ascending by id, the present ones first.
     pub fn nations(&self) -> impl Iterator<Item = &CharterMember> {
-        self.charter.iter().flat_map(Charter::nations)
+        self.charter().into_iter().flat_map(Charter::nations)
     }
 
     /// Returns the nation with this code.
     pub fn nation_by_code(&self, code: &str) -> Option<&CharterMember> {
-        self.charter.as_ref()?.by_code(code)
+        self.charter()?.by_code(code)
     }
 
     /// Returns a nation's evaluated roster.
@@ -383,7 +449,7 @@ impl State {
 
     /// Returns what decides how far an author's chain counts.
     pub fn author_status(&self, author: &AuthorId) -> AuthorStatus {
-        if let Some(removal) = self.charter.as_ref().and_then(|charter| charter.removed.get(&author.nation)) {
+        if let Some(removal) = self.charter().and_then(|charter| charter.removed.get(&author.nation)) {
             return AuthorStatus::Removed { cut: removal.cuts.get(&author.key).copied().unwrap_or(Tip::NONE) };
         }
         match self.key_standing(author) {
@@ -506,8 +572,9 @@ impl State {
 
     /// Drops every control record held that is not kept (spec 4.11); the state stays what it is.
     pub fn forget_unkept_control(&mut self) {
-        let Some(charter) = &self.charter else { return };
-        self.controls.forget_unkept(charter, &self.rosters);
+        if !self.controls.course().bases.is_empty() {
+            self.controls.forget_unkept();
+        }
     }
 
     /// Drops the headers of a forked author that are not kept (spec 4.12), with their bodies, and returns their ids.

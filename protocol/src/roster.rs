@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::charter::{Charter, CharterMember};
+use crate::charter::{Charter, CharterMember, Lineage};
 use crate::control::{ControlRecord, KeyStatus, Roster, RosterKey, VerifiedControl};
 use crate::ids::{AuthorKey, ControlId, Tip};
 use crate::limits::ROSTER_KEYS_MAX;
@@ -19,7 +19,7 @@ pub struct NationRoster {
     pub roster: Option<Arc<VerifiedControl>>,
     /// Lowest version of which two valid rosters are held (`RosterFork`).
     pub fork: Option<u64>,
-    /// The roster a charter version starts from is not held (`RosterMissing`).
+    /// The roster that the charter names, to start from or to end at, is not held (`RosterMissing`).
     pub missing: bool,
     /// Every key of the roster in force, with its standing.
     pub keys: BTreeMap<AuthorKey, KeyStanding>,
@@ -119,10 +119,9 @@ impl Rosters {
         self.held.values()
     }
 
-    /// Drops every roster that `evaluated` does not keep.
-    pub(crate) fn retain_kept(&mut self, evaluated: &NationRoster) {
-        let kept: BTreeSet<(u64, ControlId)> = evaluated.kept.iter().copied().collect();
-        self.held.retain(|slot, _| kept.contains(slot));
+    /// Drops every roster whose id `keep` does not name.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&ControlId) -> bool) {
+        self.held.retain(|(_, id), _| keep(id));
         self.listed.clear();
         for (place, control) in self.held.clone() {
             if let Some(roster) = roster_of(&control) {
@@ -132,25 +131,74 @@ impl Rosters {
         self.bound_listed();
     }
 
-    /// Follows the valid steps from the nation's floor (spec 4.5.2).
+    /// Follows the valid steps of each of the nation's root keys, and takes the last key's as the result (spec 4.5.2); a
+    /// removed nation's ends at the roster its removal names.
     ///
     /// Of each version only the two smallest ids that are valid steps from a kept one take part, since only those are kept by
-    /// every node (4.11): what is not kept cannot change the result.
-    pub(crate) fn evaluate(&self, charter: &Charter, member: &CharterMember) -> NationRoster {
+    /// every node (4.11): what is not kept cannot change the result. What an earlier root key signed above the roster that
+    /// the charter named counts for nothing, and is kept: the chains of the keys it lists are evidence.
+    pub(crate) fn evaluate(&self, charter: &Charter, line: &Lineage) -> NationRoster {
+        let mut result = NationRoster::default();
+        let mut kept = BTreeSet::new();
+        for member in &line.generations {
+            let steps = self.steps_of(charter, member);
+            kept.extend(steps.kept.iter().copied());
+            kept.extend(self.ancestry(&member.floor));
+            result = steps;
+        }
+        if let Some(stop) = &line.stop {
+            kept.extend(self.ancestry(stop));
+            result = self.stopped(result, stop);
+        }
+        result.kept = kept.into_iter().collect();
+        result
+    }
+
+    /// A removed nation's rosters as far as its removal says. The named one counts whether or not its root signed against
+    /// it: the charter is above the rosters. Where that is not held, what is held below it counts.
+    fn stopped(&self, steps: NationRoster, stop: &Tip) -> NationRoster {
+        if stop.seq == 0 {
+            return NationRoster::default();
+        }
+        let named = self.named(stop).cloned();
+        let missing = named.is_none();
+        let mut below = steps.roster;
+        while let Some(roster) = below.as_deref().and_then(roster_of).filter(|roster| roster.version > stop.seq) {
+            below = self.get(roster.version - 1, &roster.prev).cloned();
+        }
+        let roster = named.or(below);
+        let mut result = NationRoster { roster, missing, ..NationRoster::default() };
+        result.keys = standings(result.record(), &BTreeMap::new());
+        result
+    }
+
+    /// The roster that the charter names.
+    fn named(&self, tip: &Tip) -> Option<&Arc<VerifiedControl>> {
+        self.held.get(&(tip.seq, ControlId::new(*tip.id.as_bytes())))
+    }
+
+    /// The roster that the charter names, and those before it as far as they are held.
+    fn ancestry(&self, tip: &Tip) -> Vec<(u64, ControlId)> {
+        let mut ancestry = Vec::new();
+        let mut next = self.named(tip);
+        while let Some(roster) = next.and_then(|control| roster_of(control)) {
+            ancestry.extend(next.map(|control| (roster.version, control.id())));
+            next = self.get(roster.version - 1, &roster.prev);
+        }
+        ancestry
+    }
+
+    /// Follows the valid steps of one root key from its floor.
+    fn steps_of(&self, charter: &Charter, member: &CharterMember) -> NationRoster {
         let mut result = NationRoster::default();
         let mut level: Vec<&Arc<VerifiedControl>> = Vec::new();
         if member.floor.seq > 0 {
-            match self.held.get(&(member.floor.seq, ControlId::new(*member.floor.id.as_bytes()))) {
-                Some(floor) => {
-                    result.kept.push((member.floor.seq, floor.id()));
-                    result.roster = Some(floor.clone());
-                    level.push(floor);
-                }
-                None => {
-                    result.missing = true;
-                    return result;
-                }
-            }
+            let Some(floor) = self.named(&member.floor) else {
+                result.missing = true;
+                return result;
+            };
+            result.roster = Some(floor.clone());
+            level.push(floor);
         }
         let mut retired: BTreeMap<AuthorKey, Tip> = BTreeMap::new();
         let mut version = member.floor.seq + 1;

@@ -38,6 +38,14 @@ pub enum Rule {
     GuardChanges,
     /// What is missing is asked for (4.13); broken, it is not.
     AskForMissing,
+    /// A signer never signs for a round below one it signed (4.6, V1); broken, it does.
+    RoundsNeverGoBack,
+    /// A signer supports once and seals once a round (4.6, V2); broken, as often as it likes.
+    SignOnceARound,
+    /// A signer seals only what more than two thirds supported in the round (4.6, V3); broken, anything.
+    SealOnlyTheSupported,
+    /// After sealing a signer supports another motion only where more than two thirds turned to it (4.6, V4); broken, at once.
+    KeepTheLock,
     /// A link in the lobby is given no envelope (4.13); broken, it is served like any other.
     SpeakOnlyToMembers,
 }
@@ -73,6 +81,10 @@ impl Rule {
         Self::CutAtRetirement,
         Self::GuardChanges,
         Self::AskForMissing,
+        Self::RoundsNeverGoBack,
+        Self::SignOnceARound,
+        Self::SealOnlyTheSupported,
+        Self::KeepTheLock,
         Self::SpeakOnlyToMembers,
     ];
 
@@ -92,6 +104,10 @@ impl Rule {
             Self::CutAtRetirement => "cut_at_retirement",
             Self::GuardChanges => "guard_changes",
             Self::AskForMissing => "ask_for_missing",
+            Self::RoundsNeverGoBack => "rounds_never_go_back",
+            Self::SignOnceARound => "sign_once_a_round",
+            Self::SealOnlyTheSupported => "seal_only_the_supported",
+            Self::KeepTheLock => "keep_the_lock",
             Self::SpeakOnlyToMembers => "speak_only_to_members",
         }
     }

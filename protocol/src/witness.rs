@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 
 use crate::body::{Body, KIND_WITNESS};
 use crate::chain::{Chain, Held};
-use crate::ids::{AuthorId, NationId, Tip};
+use crate::ids::{AuthorId, AuthorKey, CharterId, NationId, Tip};
 use crate::roster::KeyStanding;
 
 /// The highest position of each author that each witness key acknowledges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acknowledgements {
     by_witness: BTreeMap<AuthorId, BTreeMap<AuthorId, Tip>>,
+    /// The highest charter version that each witness key names.
+    charters: BTreeMap<AuthorId, (u32, CharterId)>,
 }
 
 impl Acknowledgements {
@@ -29,9 +31,16 @@ impl Acknowledgements {
         nations
     }
 
+    /// Returns height and id of the highest charter version that a nation's witness names.
+    pub fn charter_of(&self, nation: &NationId) -> Option<(u32, CharterId)> {
+        let first = AuthorId { nation: *nation, key: AuthorKey::ZERO };
+        let own = self.charters.range(first..).take_while(|(witness, _)| witness.nation == *nation);
+        own.map(|(_, named)| *named).max()
+    }
+
     /// Works out again what the witness key of `chain` acknowledges; a key that is no witness acknowledges nothing.
     pub(crate) fn refresh(&mut self, chain: &Chain, standing: Option<KeyStanding>) {
-        let acks = match standing {
+        let (acks, charter) = match standing {
             Some(KeyStanding::Active { witness: true }) => acks_of(chain.iter()),
             Some(KeyStanding::Retired { cut, witness: true }) => {
                 if chain.get(&cut.id).is_some_and(Held::linked) {
@@ -41,8 +50,12 @@ impl Acknowledgements {
                 }
             }
             Some(KeyStanding::Active { witness: false } | KeyStanding::Retired { witness: false, .. }) | None => {
-                BTreeMap::new()
+                (BTreeMap::new(), None)
             }
+        };
+        match charter {
+            Some(charter) => self.charters.insert(chain.author(), charter),
+            None => self.charters.remove(&chain.author()),
         };
         if acks.is_empty() {
             self.by_witness.remove(&chain.author());
@@ -52,15 +65,19 @@ impl Acknowledgements {
     }
 }
 
-fn acks_of<'a>(headers: impl Iterator<Item = &'a Held>) -> BTreeMap<AuthorId, Tip> {
-    let mut acks = BTreeMap::new();
-    headers.for_each(|held| merge(&mut acks, held));
-    acks
+/// What witness bodies acknowledge, and the highest charter version they name.
+type Named = (BTreeMap<AuthorId, Tip>, Option<(u32, CharterId)>);
+
+fn acks_of<'a>(headers: impl Iterator<Item = &'a Held>) -> Named {
+    let mut named = (BTreeMap::new(), None);
+    headers.for_each(|held| merge(&mut named, held));
+    named
 }
 
-fn merge(acks: &mut BTreeMap<AuthorId, Tip>, held: &Held) {
+fn merge((acks, charter): &mut Named, held: &Held) {
     let Some(body) = held.body().filter(|_| held.kind() == KIND_WITNESS) else { return };
     let Ok(Body::Witness(witness)) = Body::decode(KIND_WITNESS, body) else { return };
+    *charter = (*charter).max(Some((witness.height, witness.charter)));
     for ack in &witness.acks {
         let highest = acks.entry(ack.author).or_insert(Tip::NONE);
         *highest = (*highest).max(ack.tip);

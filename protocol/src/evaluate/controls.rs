@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::charter::Charter;
-use crate::control::{ControlRecord, Roster, VerifiedControl, Vote, VoteStep};
-use crate::ids::{AllianceId, AuthorId, ControlId, NationId};
+use crate::charter::{Anchor, Course, Lineage, Records, lineages, walk};
+use crate::control::{ControlRecord, Motion, Roster, VerifiedControl, Vote};
+use crate::ids::{AllianceId, AuthorId, CharterId, ControlId, NationId};
 use crate::roster::{NationRoster, Rosters};
 
 /// Every control record held.
@@ -14,15 +14,17 @@ pub(super) struct Controls {
     alliance: AllianceId,
     genesis: Option<Arc<VerifiedControl>>,
     rosters: BTreeMap<NationId, Rosters>,
-    votes: BTreeMap<ControlId, Arc<VerifiedControl>>,
+    /// By the height and version they are on.
+    votes: BTreeMap<(u32, CharterId), BTreeMap<ControlId, Arc<VerifiedControl>>>,
     motions: BTreeMap<ControlId, Arc<VerifiedControl>>,
+    /// A genesis, votes or motions came since the charter was walked.
+    moved: bool,
+    course: Course,
+    lineages: BTreeMap<NationId, Lineage>,
     /// Nations of which rosters came since they were evaluated.
     fresh: BTreeSet<NationId>,
     kept: BTreeMap<ControlId, Arc<VerifiedControl>>,
 }
-
-/// One thing a nation may say once in a round.
-type VoteSlot = (NationId, u32, u16, VoteStep);
 
 impl Controls {
     pub(super) fn new(alliance: AllianceId) -> Self {
@@ -32,6 +34,9 @@ impl Controls {
             rosters: BTreeMap::new(),
             votes: BTreeMap::new(),
             motions: BTreeMap::new(),
+            moved: false,
+            course: Course::default(),
+            lineages: BTreeMap::new(),
             fresh: BTreeSet::new(),
             kept: BTreeMap::new(),
         }
@@ -47,12 +52,20 @@ impl Controls {
                 if new {
                     self.genesis = Some(Arc::new(control));
                 }
+                self.moved |= new;
                 new
             }
             ControlRecord::Motion(motion) if ours(&motion.alliance) => {
-                self.motions.insert(id, Arc::new(control)).is_none()
+                let new = self.motions.insert(id, Arc::new(control)).is_none();
+                self.moved |= new;
+                new
             }
-            ControlRecord::Vote(vote, _) if ours(&vote.alliance) => self.votes.insert(id, Arc::new(control)).is_none(),
+            ControlRecord::Vote(vote, _) if ours(&vote.alliance) => {
+                let votes = self.votes.entry((vote.height, vote.base)).or_default();
+                let new = votes.insert(id, Arc::new(control)).is_none();
+                self.moved |= new;
+                new
+            }
             ControlRecord::Roster(roster, _) if ours(&roster.alliance) => {
                 let nation = roster.nation;
                 let new = self.rosters.entry(nation).or_default().insert(Arc::new(control));
@@ -65,26 +78,44 @@ impl Controls {
         }
     }
 
-    /// Stratum 1: the charter in force.
-    pub(super) fn charter(&self) -> Option<Charter> {
-        match self.genesis.as_deref().map(VerifiedControl::record) {
-            Some(ControlRecord::Genesis(signed)) => Some(Charter::founded(&signed.genesis)),
-            Some(ControlRecord::Motion(_) | ControlRecord::Vote(..) | ControlRecord::Roster(..)) | None => None,
+    /// Stratum 1: walks the charter again if something it rests on came in. Returns whether the versions are others now.
+    pub(super) fn walk(&mut self, anchor: &Anchor) -> bool {
+        let Some(ControlRecord::Genesis(signed)) = self.genesis.as_deref().map(VerifiedControl::record) else {
+            return false;
+        };
+        if !std::mem::take(&mut self.moved) {
+            return false;
         }
+        let records = Records { genesis: &signed.genesis, votes: &self.votes, motions: &self.motions };
+        let course = walk(anchor, records, &self.course.versions);
+        let other = course.versions != self.course.versions;
+        if other {
+            self.lineages = lineages(&course.versions);
+        }
+        self.course = course;
+        other
     }
 
-    /// Stratum 2: the rosters of the nations of the charter that `evaluated` does not have, and of those with new records.
+    /// Where the charter stands.
+    pub(super) const fn course(&self) -> &Course {
+        &self.course
+    }
+
+    /// Stratum 2: the rosters of the nations of the charter that `evaluated` does not have, of those with new records, and
+    /// where the charter changed all.
     pub(super) fn fresh_rosters(
         &mut self,
-        charter: &Charter,
+        all: bool,
         evaluated: &BTreeMap<NationId, NationRoster>,
     ) -> Vec<(NationId, NationRoster)> {
         let none = Rosters::default();
         let fresh = std::mem::take(&mut self.fresh);
-        charter
-            .nations()
-            .filter(|member| fresh.contains(&member.id) || !evaluated.contains_key(&member.id))
-            .map(|member| (member.id, self.rosters.get(&member.id).unwrap_or(&none).evaluate(charter, member)))
+        let Some(charter) = self.course.versions.last() else { return Vec::new() };
+        let concerned = |nation: &NationId| all || fresh.contains(nation) || !evaluated.contains_key(nation);
+        self.lineages
+            .iter()
+            .filter(|(nation, _)| concerned(nation))
+            .map(|(nation, line)| (*nation, self.rosters.get(nation).unwrap_or(&none).evaluate(charter, line)))
             .collect()
     }
 
@@ -98,7 +129,9 @@ impl Controls {
         match control {
             ControlRecord::Genesis(_) => self.genesis.as_ref().is_some_and(|genesis| genesis.id() == *id),
             ControlRecord::Motion(_) => self.motions.contains_key(id),
-            ControlRecord::Vote(..) => self.votes.contains_key(id),
+            ControlRecord::Vote(vote, _) => {
+                self.votes.get(&(vote.height, vote.base)).is_some_and(|votes| votes.contains_key(id))
+            }
             ControlRecord::Roster(roster, _) => {
                 self.rosters.get(&roster.nation).is_some_and(|rosters| rosters.get(roster.version, id).is_some())
             }
@@ -108,7 +141,6 @@ impl Controls {
     /// Works out again which records are kept; returns those newly kept and those kept no more, ascending.
     pub(super) fn keep(
         &mut self,
-        charter: &Charter,
         evaluated: &BTreeMap<NationId, NationRoster>,
     ) -> (Vec<ControlId>, Vec<ControlId>) {
         let mut kept: BTreeMap<ControlId, Arc<VerifiedControl>> = BTreeMap::new();
@@ -116,18 +148,28 @@ impl Controls {
         if let Some(genesis) = &self.genesis {
             keep(genesis);
         }
-        for (nation, roster) in evaluated {
-            let Some(held) = self.rosters.get(nation) else { continue };
-            for (version, id) in &roster.kept {
-                if let Some(control) = held.get(*version, id) {
+        for (nation, rosters) in &self.rosters {
+            for control in rosters.iter() {
+                let counts = match (evaluated.get(nation), control.record()) {
+                    (Some(evaluated), ControlRecord::Roster(roster, _)) => {
+                        evaluated.kept.binary_search(&(roster.version, control.id())).is_ok()
+                    }
+                    // Without the anchored charter nothing is evaluated, and whatever may count later stays.
+                    (None, ControlRecord::Roster(roster, _)) => self.course.lost && self.may_list(roster),
+                    (_, ControlRecord::Genesis(_) | ControlRecord::Motion(_) | ControlRecord::Vote(..)) => false,
+                };
+                if counts {
                     keep(control);
                 }
             }
         }
-        for vote in self.votes_kept(charter) {
-            keep(vote);
-            if let Some(motion) = vote_of(vote).and_then(|vote| self.motions.get(&vote.motion)) {
-                keep(motion);
+        for base in &self.course.bases {
+            let votes = self.votes.get(&(base.height, base.id)).into_iter().flatten();
+            for (_, vote) in votes.filter(|(id, _)| self.course.kept.contains(id)) {
+                keep(vote);
+                if let Some(motion) = vote_of(vote).and_then(|vote| self.motions.get(&vote.motion)) {
+                    keep(motion);
+                }
             }
         }
         let new = kept.keys().filter(|id| !self.kept.contains_key(id)).copied().collect();
@@ -136,18 +178,31 @@ impl Controls {
         (new, gone)
     }
 
-    /// Of each nation, height, round and step, the votes for the two smallest motion ids, one vote each.
-    fn votes_kept(&self, charter: &Charter) -> Vec<&Arc<VerifiedControl>> {
-        let mut slots: BTreeMap<VoteSlot, BTreeMap<ControlId, &Arc<VerifiedControl>>> = BTreeMap::new();
-        // Ascending by id, so of two votes that differ in their claimed time only, the smaller id stays.
-        for control in self.votes.values() {
-            let Some(vote) = vote_of(control) else { continue };
-            if may_vote(charter, vote) {
-                let slot = slots.entry((vote.nation, vote.height, vote.round, vote.step)).or_default();
-                slot.entry(vote.motion).or_insert(control);
-            }
+    /// Returns a motion that is kept.
+    pub(super) fn motion(&self, id: &ControlId) -> Option<&Motion> {
+        match self.kept.get(id)?.record() {
+            ControlRecord::Motion(motion) => Some(motion),
+            ControlRecord::Genesis(_) | ControlRecord::Vote(..) | ControlRecord::Roster(..) => None,
         }
-        slots.into_values().flat_map(|motions| motions.into_values().take(2)).collect()
+    }
+
+    /// Whether the version that a vote is on is held (R04).
+    pub(super) fn knows_base(&self, vote: &Vote) -> bool {
+        self.course.base(vote.height, &vote.base).is_some()
+    }
+
+    /// Whether the vote's nation and root are of the version it votes on (R04).
+    pub(super) fn may_vote(&self, vote: &Vote) -> bool {
+        self.course.base(vote.height, &vote.base).is_some_and(|charter| charter.may_vote(vote))
+    }
+
+    /// Whether the roster's nation and root are of a version held (R04).
+    pub(super) fn may_list(&self, roster: &Roster) -> bool {
+        if self.course.lost {
+            return self.course.bases.iter().any(|charter| charter.may_list(roster));
+        }
+        let line = self.lineages.get(&roster.nation);
+        line.is_some_and(|line| line.generations.iter().any(|member| member.root == roster.root))
     }
 
     pub(super) const fn kept(&self) -> &BTreeMap<ControlId, Arc<VerifiedControl>> {
@@ -165,35 +220,25 @@ impl Controls {
         records
     }
 
-    pub(super) fn forget_unkept(&mut self, charter: &Charter, evaluated: &BTreeMap<NationId, NationRoster>) {
+    pub(super) fn forget_unkept(&mut self) {
         let kept = &self.kept;
-        self.votes.retain(|id, _| kept.contains_key(id));
+        self.votes.retain(|_, votes| {
+            votes.retain(|id, _| kept.contains_key(id));
+            !votes.is_empty()
+        });
         self.motions.retain(|id, _| kept.contains_key(id));
-        self.rosters.retain(|nation, _| charter.nation(nation).is_some());
-        for (nation, rosters) in &mut self.rosters {
-            if let Some(evaluated) = evaluated.get(nation) {
-                rosters.retain_kept(evaluated);
-            }
+        for rosters in self.rosters.values_mut() {
+            rosters.retain(|id| kept.contains_key(id));
         }
+        self.rosters.retain(|_, rosters| rosters.iter().next().is_some());
     }
 
     /// Every record held, kept or not.
     pub(super) fn held(&self) -> usize {
         let rosters: usize = self.rosters.values().map(|rosters| rosters.iter().count()).sum();
-        usize::from(self.genesis.is_some()) + rosters + self.votes.len() + self.motions.len()
+        let votes: usize = self.votes.values().map(BTreeMap::len).sum();
+        usize::from(self.genesis.is_some()) + rosters + votes + self.motions.len()
     }
-}
-
-/// Whether the vote's nation and root are of the charter version it votes on (R04).
-pub(super) fn may_vote(charter: &Charter, vote: &Vote) -> bool {
-    vote.height == charter.height
-        && vote.base == charter.id
-        && charter.members.get(&vote.nation).is_some_and(|member| member.root == vote.root)
-}
-
-/// Whether the roster's nation and root are of a held charter version (R04).
-pub(super) fn may_list(charter: &Charter, roster: &Roster) -> bool {
-    charter.nation(&roster.nation).is_some_and(|member| member.root == roster.root)
 }
 
 fn vote_of(control: &VerifiedControl) -> Option<&Vote> {

@@ -1,7 +1,6 @@
 //! Receipt checks that need the state: R03, R04 and R08 (spec 4.4).
 
 use super::State;
-use super::controls::{may_list, may_vote};
 use crate::chain::Link;
 use crate::control::ControlRecord;
 use crate::envelope::Header;
@@ -57,10 +56,10 @@ impl State {
             return Receipt::OtherAlliance;
         }
         let author = header.author_id();
-        if !self.controls.lists(&author) {
+        if !self.lists(&author) {
             return Receipt::UnknownAuthor;
         }
-        let quota = self.charter.as_ref().map_or(0, |charter| charter.params.chain_quota);
+        let quota = self.charter().map_or(0, |charter| charter.params.chain_quota);
         let Some(chain) = self.chains.get(&author) else {
             return match (header.seq, header.quota_bytes()) {
                 (1, cum) if cum <= quota => Receipt::Links { cum },
@@ -115,7 +114,7 @@ impl State {
     }
 
     fn links_along(&self, headers: &[Header], first: Receipt) -> Receipt {
-        let quota = self.charter.as_ref().map_or(0, |charter| charter.params.chain_quota);
+        let quota = self.charter().map_or(0, |charter| charter.params.chain_quota);
         let Receipt::Links { cum: mut total } = first else { return first };
         for pair in headers.windows(2) {
             if pair[1].time_ms < pair[0].time_ms {
@@ -143,21 +142,23 @@ impl State {
         if self.controls.holds(record, id) {
             return ControlReceipt::Held;
         }
-        let Some(charter) = &self.charter else { return ControlReceipt::Welcome };
+        if self.controls.course().bases.is_empty() {
+            return ControlReceipt::Welcome;
+        }
         match record {
             ControlRecord::Genesis(_) | ControlRecord::Motion(_) => ControlReceipt::Welcome,
-            ControlRecord::Vote(vote, _) if (vote.height, vote.base) != (charter.height, charter.id) => {
-                ControlReceipt::UnknownBase
-            }
-            ControlRecord::Vote(vote, _) if may_vote(charter, vote) => ControlReceipt::Welcome,
-            ControlRecord::Roster(roster, _) if may_list(charter, roster) => ControlReceipt::Welcome,
+            ControlRecord::Vote(vote, _) if !self.controls.knows_base(vote) => ControlReceipt::UnknownBase,
+            ControlRecord::Vote(vote, _) if self.controls.may_vote(vote) => ControlReceipt::Welcome,
+            ControlRecord::Roster(roster, _) if self.controls.may_list(roster) => ControlReceipt::Welcome,
             ControlRecord::Vote(..) | ControlRecord::Roster(..) => ControlReceipt::UnknownRoot,
         }
     }
 
-    /// Whether any roster held of the author's nation lists its key (R04).
+    /// Whether any roster held of the author's nation lists its key (R04), or the one in force does.
+    ///
+    /// A nation's rosters may list more keys than count; those in force always do.
     pub fn lists(&self, author: &AuthorId) -> bool {
-        self.controls.lists(author)
+        self.key_standing(author).is_some() || self.controls.lists(author)
     }
 
     /// Control records held, kept or not.
