@@ -88,6 +88,11 @@ impl Rule {
         Self::SpeakOnlyToMembers,
     ];
 
+    /// The rules of a signer, which no node runs and no simulation notices: a model check of every order of votes proves
+    /// each of them instead (spec 8.1).
+    pub const SIGNER: &'static [Self] =
+        &[Self::RoundsNeverGoBack, Self::SignOnceARound, Self::SealOnlyTheSupported, Self::KeepTheLock];
+
     /// Returns the rule's stable name.
     pub const fn name(self) -> &'static str {
         match self {

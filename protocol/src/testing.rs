@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::body::{Body, ChangeBody, KIND_CHANGE};
-use crate::charter::Anchor;
+use crate::charter::{Anchor, Charter};
 use crate::control::{
-    ControlRecord, Genesis, KeyStatus, Member, Params, Roster, RosterKey, SignedGenesis, VerifiedControl, nation_id,
+    CharterChange, ControlRecord, Genesis, KeyStatus, Member, Motion, Params, Roster, RosterKey, SignedGenesis,
+    VerifiedControl, Vote, VoteStep, nation_id,
 };
 use crate::envelope::{AttestedHeader, Header, SignedHeader, body_hash};
 use crate::evaluate::{AuthorError, Element, State};
@@ -76,16 +77,8 @@ impl TestAlliance {
     /// Founds an alliance with other parameters.
     pub fn with_params(seed: u64, nations: &[(&str, usize)], params: Params) -> Self {
         let roots: Vec<SecretKey> = nations.iter().map(|(code, _)| secret(seed, &format!("root/{code}"))).collect();
-        let mut founders: Vec<Member> = nations
-            .iter()
-            .zip(&roots)
-            .map(|((code, _), root)| Member {
-                root: root.public(),
-                code: (*code).to_owned(),
-                name: format!("Nation {code}"),
-                next_root: None,
-            })
-            .collect();
+        let mut founders: Vec<Member> =
+            nations.iter().zip(&roots).map(|((code, _), root)| member(root, code)).collect();
         founders.sort_by_key(|founder| founder.root);
         let genesis = Genesis {
             name: "test".into(),
@@ -106,9 +99,7 @@ impl TestAlliance {
         });
         let mut alliance = Self { id, genesis, nations: nations.collect() };
         for nation in 0..alliance.nations.len() {
-            let keys =
-                alliance.nations[nation].nodes.iter().enumerate().map(|(i, node)| node.roster_key(i == 0)).collect();
-            alliance.roster(nation, |roster| roster.keys = keys);
+            alliance.first_roster(nation);
         }
         alliance
     }
@@ -176,6 +167,69 @@ impl TestAlliance {
     pub fn retire(&mut self, nation: usize, node: usize, cut: Tip) -> VerifiedControl {
         let key = self.nations[nation].nodes[node].author.key;
         self.roster(nation, |roster| retire(roster, &key, cut))
+    }
+
+    /// Drafts a motion on `charter`.
+    pub fn motion(&self, charter: &Charter, nonce: u64, changes: Vec<CharterChange>) -> VerifiedControl {
+        let motion = Motion {
+            alliance: self.id,
+            height: charter.height,
+            base: charter.id,
+            nonce,
+            title: format!("motion {nonce}"),
+            text: Vec::new(),
+            changes,
+        };
+        ControlRecord::Motion(motion).verify().expect("a sound motion")
+    }
+
+    /// Signs a nation's vote on `charter` with the root key the nation has now, whatever the signer's rules say.
+    pub fn vote(
+        &self,
+        nation: usize,
+        charter: &Charter,
+        (round, step): (u16, VoteStep),
+        motion: &ControlId,
+    ) -> VerifiedControl {
+        let of = &self.nations[nation];
+        let vote = Vote {
+            alliance: self.id,
+            nation: of.id,
+            root: of.root.public(),
+            height: charter.height,
+            base: charter.id,
+            round,
+            step,
+            motion: *motion,
+            time_ms: FOUNDED_MS,
+        };
+        vote.sign(&of.root).verify().expect("a sound vote")
+    }
+
+    /// Signs what adopts a motion in one round: these nations' supports and seals; the motion itself is not among it.
+    pub fn pass(&self, nations: &[usize], charter: &Charter, round: u16, motion: &ControlId) -> Vec<VerifiedControl> {
+        let steps = [VoteStep::Support, VoteStep::Seal].into_iter();
+        steps
+            .flat_map(|step| nations.iter().map(move |nation| self.vote(*nation, charter, (round, step), motion)))
+            .collect()
+    }
+
+    /// Makes the keys of a nation that may be admitted, which is then the last of [`TestAlliance::nations`]; it has no
+    /// roster yet.
+    pub fn candidate(&mut self, seed: u64, code: &str, nodes: usize) -> Member {
+        let root = secret(seed, &format!("root/{code}"));
+        let nation = nation_id(&self.id, &root.public());
+        let nodes = (0..nodes).map(|i| TestNode::new(secret(seed, &format!("node/{code}/{i}")), self.id, nation));
+        let (member, nodes) = (member(&root, code), nodes.collect());
+        self.nations.push(TestNation { id: nation, code: code.to_owned(), nodes, root, rosters: Vec::new() });
+        member
+    }
+
+    /// Signs the first roster of a nation, which lists all its nodes.
+    pub fn first_roster(&mut self, nation: usize) -> VerifiedControl {
+        let nodes = self.nations[nation].nodes.iter().enumerate();
+        let keys = nodes.map(|(i, node)| node.roster_key(i == 0)).collect();
+        self.roster(nation, |roster| roster.keys = keys)
     }
 
     /// Returns a node, to sign with.
@@ -297,6 +351,10 @@ pub fn revision(kind: &str, number: u64, replaces: Vec<OpId>, note: &str) -> Dra
 
 fn note_fields(note: &str) -> Fields {
     Fields::from([("note".to_owned(), Value::Text(note.to_owned()))])
+}
+
+fn member(root: &SecretKey, code: &str) -> Member {
+    Member { root: root.public(), code: code.to_owned(), name: format!("Nation {code}"), next_root: None }
 }
 
 fn secret(seed: u64, name: &str) -> SecretKey {

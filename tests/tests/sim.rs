@@ -144,6 +144,9 @@ fn seeds(rule: Rule) -> Vec<(Profile, u64)> {
         Rule::KeepForkEvidence => 13,
         Rule::SpeakOnlyToMembers => 17,
         Rule::VerifySignatures => 35,
+        Rule::RoundsNeverGoBack | Rule::SignOnceARound | Rule::SealOnlyTheSupported | Rule::KeepTheLock => {
+            unreachable!("signers' rules are proved by the model check")
+        }
     };
     let known = [(Profile::Everyday, known)];
     let all = [Profile::Everyday, Profile::Forks, Profile::Liars];
@@ -153,7 +156,7 @@ fn seeds(rule: Rule) -> Vec<(Profile, u64)> {
 #[test]
 fn every_broken_rule_is_noticed() {
     let mut unnoticed = Vec::new();
-    for rule in Rule::ALL {
+    for rule in Rule::ALL.iter().filter(|rule| !Rule::SIGNER.contains(rule)) {
         let mut tried = 0;
         let noticed = seeds(*rule).into_iter().find_map(|(profile, seed)| {
             tried += 1;

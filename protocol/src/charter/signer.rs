@@ -39,7 +39,9 @@ pub enum Refuse {
         rules: u16,
     },
     /// V6: the log of what was signed is not complete for this height.
-    #[error("the record of what this root signed is complete from version {complete_from} on, and the vote is on {height}")]
+    #[error(
+        "the record of what this root signed is complete from version {complete_from} on, and the vote is on {height}"
+    )]
     LogLost {
         /// The height voted on.
         height: u32,
@@ -189,11 +191,7 @@ fn in_force(charter: &Charter, vote: &Vote) -> Result<(), Refuse> {
     if (vote.height, vote.base) != (charter.height, charter.id) {
         return Err(Refuse::OtherBase { height: vote.height, base: vote.base });
     }
-    if charter.may_vote(vote) {
-        Ok(())
-    } else {
-        Err(Refuse::NotMember { nation: vote.nation, height: vote.height })
-    }
+    if charter.may_vote(vote) { Ok(()) } else { Err(Refuse::NotMember { nation: vote.nation, height: vote.height }) }
 }
 
 /// Appendix B, under rules of which a model check may have broken one; `own` is what the nation signed on this version, and
@@ -202,13 +200,7 @@ fn in_force(charter: &Charter, vote: &Vote) -> Result<(), Refuse> {
 /// # Errors
 /// [`Refuse`].
 #[doc(hidden)]
-pub fn may_sign_under(
-    rules: Rules,
-    own: &[&Vote],
-    held: &Ballots,
-    vote: &Vote,
-    sound: bool,
-) -> Result<(), Refuse> {
+pub fn may_sign_under(rules: Rules, own: &[&Vote], held: &Ballots, vote: &Vote, sound: bool) -> Result<(), Refuse> {
     let round = vote.round;
     let signed = own.iter().map(|own| own.round).max().unwrap_or(0);
     if signed > round && rules.keeps(Rule::RoundsNeverGoBack) {

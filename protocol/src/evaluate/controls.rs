@@ -139,10 +139,7 @@ impl Controls {
     }
 
     /// Works out again which records are kept; returns those newly kept and those kept no more, ascending.
-    pub(super) fn keep(
-        &mut self,
-        evaluated: &BTreeMap<NationId, NationRoster>,
-    ) -> (Vec<ControlId>, Vec<ControlId>) {
+    pub(super) fn keep(&mut self, evaluated: &BTreeMap<NationId, NationRoster>) -> (Vec<ControlId>, Vec<ControlId>) {
         let mut kept: BTreeMap<ControlId, Arc<VerifiedControl>> = BTreeMap::new();
         let mut keep = |control: &Arc<VerifiedControl>| kept.insert(control.id(), control.clone());
         if let Some(genesis) = &self.genesis {

@@ -7,6 +7,7 @@ use crate::section::Verdict;
 use crate::testing::{TestAlliance, TestEnvelope, draft};
 
 mod chains;
+mod charter;
 mod documents;
 mod histories;
 mod rosters;
