@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArgs;
+use crate::charter::CharterCommand;
 use crate::found::genesis::GenesisCommand;
 use crate::found::root::RootCommand;
 use crate::found::roster::RosterCommand;
@@ -45,6 +46,9 @@ pub enum Command {
     /// A nation's list of node keys.
     #[command(subcommand)]
     Roster(RosterCommand),
+    /// Who belongs to the alliance, and how that is decided.
+    #[command(subcommand)]
+    Charter(CharterCommand),
     /// Make the home of a new node.
     Init(InitArgs),
     /// The node itself.

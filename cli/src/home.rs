@@ -1,29 +1,27 @@
-//! The home a command works on: making one, and taking signed rosters into it.
+//! The home a command works on, and making one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use comity_node::api::model::{ControlAnswer, ControlRequest};
 use comity_node::blame::Blame;
 use comity_node::home::{Home, HomeError};
-use comity_node::store::{OpenError, SaveError, Settings, Store};
-use comity_protocol::control::{ControlRecord, nation_id};
-use comity_protocol::effect::SaveOp;
+use comity_node::store::{OpenError, SaveError};
+use comity_protocol::control::{ControlRecord, VerifiedControl};
 use comity_protocol::ids::hex;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::Api;
+use crate::control;
 use crate::failure::{Exit, Failure};
+use crate::found::charter::Basis;
 use crate::found::file::{self, FileKind};
-use crate::found::{genesis, roster};
 use crate::output::Output;
 
 /// Options of `comity init`.
 #[derive(clap::Args, Debug)]
 pub struct InitArgs {
-    /// The alliance's genesis.
-    #[arg(long, value_name = "FILE")]
-    pub genesis: PathBuf,
+    #[command(flatten)]
+    pub basis: Basis,
     /// The nation this node speaks for, by code.
     #[arg(long, value_name = "CODE")]
     pub nation: String,
@@ -63,23 +61,26 @@ pub fn of(given: Option<&PathBuf>) -> Result<Home, Failure> {
 /// # Errors
 /// [`Failure`]; what was made until then is removed again.
 pub fn init(home: &Home, args: &InitArgs, output: &Output) -> Result<(), Failure> {
-    let signed = genesis::load(&args.genesis)?;
-    let alliance = signed.genesis.alliance_id();
-    let Some(founder) = signed.genesis.founders.iter().find(|founder| founder.code == args.nation) else {
-        let codes: Vec<_> = signed.genesis.founders.iter().map(|founder| founder.code.as_str()).collect();
+    let file = args.basis.load()?;
+    let charter = file.charter()?;
+    let alliance = file.state.anchor().alliance;
+    let Some(member) = charter.members.values().find(|member| member.code == args.nation) else {
+        let codes: Vec<_> = charter.members.values().map(|member| member.code.as_str()).collect();
         return Err(Failure::usage(format!("{} is no nation of this alliance", args.nation))
-            .because(format!("its nations are {}", codes.join(", "))));
+            .because(format!("its nations are {}", codes.join(", ")))
+            .hint("a nation that was admitted later is known from a charter file: --charter"));
     };
-    let nation = nation_id(&alliance, &founder.root);
+    let nation = member.id;
     let label = args.label.clone().unwrap_or_else(|| format!("{}-1", args.nation));
     if !comity_protocol::codec::control_text_permitted(&label) {
         return Err(Failure::usage(format!("{label:?} is not a label"))
             .because("a label has 1 to 64 bytes and no invisible characters"));
     }
-    let record = ControlRecord::Genesis(signed)
-        .verify()
-        .map_err(|error| Failure::refused("the genesis is not valid").because(error.to_string()))?;
-    let made = home.init(&record, nation)?;
+    let records = file.state.control_records();
+    let is_genesis = |control: &&&Arc<VerifiedControl>| matches!(control.record(), ControlRecord::Genesis(_));
+    let genesis = records.iter().find(is_genesis).ok_or(HomeError::NoGenesis)?;
+    let made = home.init(genesis, nation)?;
+    control::fill(home, &records)?;
     let node = made.identity.node.hex();
     let request = home.request();
     file::write(&request, FileKind::NodeRequest, &[("node", &node), ("kem", &hex(&made.kem)), ("label", &label)])?;
@@ -97,75 +98,6 @@ pub fn init(home: &Home, args: &InitArgs, output: &Output) -> Result<(), Failure
         )
     });
     Ok(())
-}
-
-/// Takes signed rosters into the node: over its socket while it runs, else into its store.
-///
-/// # Errors
-/// [`Failure`]; rosters before the one that fails are taken.
-pub fn import_rosters(home: &Home, files: &[PathBuf], output: &Output) -> Result<(), Failure> {
-    let records = files.iter().map(|path| roster::load_record(path)).collect::<Result<Vec<_>, _>>()?;
-    let answer = match home.lock() {
-        Ok(lock) => {
-            let store = Store::open(&home.store(), Settings::default(), lock)?;
-            save(store, records, files)?
-        }
-        Err(HomeError::Store(OpenError::Locked { .. })) => post(home, &records)?,
-        Err(error) => return Err(error.into()),
-    };
-    if let Some(refusal) = answer.refused.first() {
-        let path = files.get(refusal.index as usize).map(|path| path.display().to_string()).unwrap_or_default();
-        return Err(Failure::refused(format!("{path} is refused")).because(refusal.reason.clone()));
-    }
-    output.result(&answer, || format!("{} taken, {} already known", answer.accepted, answer.known));
-    Ok(())
-}
-
-fn post(home: &Home, records: &[ControlRecord]) -> Result<ControlAnswer, Failure> {
-    let records = records.iter().map(|record| hex(&[&[record.kind()], record.encode().as_slice()].concat())).collect();
-    let request = ControlRequest { records };
-    Api::of(home)?.run(|client| async move { client.post("/v1/control", None, &request).await })
-}
-
-fn save(store: Store, records: Vec<ControlRecord>, files: &[PathBuf]) -> Result<ControlAnswer, Failure> {
-    let loaded = store.load()?;
-    let mut answer = ControlAnswer { accepted: 0, known: 0, refused: Vec::new() };
-    let mut ops = Vec::new();
-    for (record, path) in records.into_iter().zip(files) {
-        check_alliance(&record, loaded.identity.alliance, path)?;
-        let record = record
-            .verify()
-            .map_err(|error| Failure::refused(format!("{} is not valid", path.display())).because(error.to_string()))?;
-        if loaded.control.iter().any(|held| held.id() == record.id()) {
-            answer.known += 1;
-        } else {
-            answer.accepted += 1;
-            ops.push(SaveOp::Control(record));
-        }
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| Failure::environment("cannot start").because(error.to_string()))?;
-    runtime.block_on(async {
-        let saved = store.save(ops).await;
-        store.close().await;
-        saved
-    })?;
-    Ok(answer)
-}
-
-fn check_alliance(
-    record: &ControlRecord,
-    alliance: comity_protocol::ids::AllianceId,
-    path: &Path,
-) -> Result<(), Failure> {
-    match record {
-        ControlRecord::Roster(roster, _) if roster.alliance != alliance => {
-            Err(Failure::refused(format!("{} belongs to another alliance", path.display()))
-                .because(format!("it names {}, this home is of {alliance}", roster.alliance)))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Returns the exit code for whose move it is.

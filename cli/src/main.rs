@@ -4,7 +4,9 @@ mod aid;
 mod api;
 mod args;
 mod bench;
+mod charter;
 mod check;
+mod control;
 mod failure;
 mod found;
 mod home;
@@ -59,8 +61,9 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
     match &args.command {
         Command::Root(command) => found::root::run(command, output),
         Command::Genesis(command) => found::genesis::run(command, output),
-        Command::Roster(RosterCommand::Import { files }) => home::import_rosters(&home?, files, output),
+        Command::Roster(RosterCommand::Import { files }) => control::import(&home?, files, output),
         Command::Roster(command) => found::roster::run(command, output),
+        Command::Charter(command) => charter::run(&home?, command, output),
         Command::Init(args) => home::init(&home?, args, output),
         Command::Node(NodeCommand::Run(args)) => run::run(&home?, args, output),
         Command::Node(NodeCommand::Check { deep }) => {

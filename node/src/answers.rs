@@ -1,6 +1,7 @@
 //! From the replica's state to the objects of the local API.
 
 pub mod aid;
+pub mod charter;
 pub mod explain;
 pub mod export;
 pub mod node;

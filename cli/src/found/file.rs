@@ -14,8 +14,10 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
-/// Largest file of this kind: a genesis of 64 founders or a roster of 256 keys, in hexadecimal, with room.
+/// Largest file of a single record: a genesis of 64 founders or a roster of 256 keys, in hexadecimal, with room.
 const FILE_BYTES_MAX: u64 = 1_048_576;
+/// Largest charter file and signer's log: some hundred thousand votes, or a thousand rosters of 256 keys.
+const RECORDS_BYTES_MAX: u64 = 67_108_864;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,14 @@ pub enum FileKind {
     RosterDraft,
     /// A signed roster.
     Roster,
+    /// A motion; nobody signs it.
+    Motion,
+    /// A signed vote, and the motion it is for.
+    Vote,
+    /// Every control record that a node keeps, and what that node holds.
+    Charter,
+    /// What a root key has signed.
+    SignerLog,
 }
 
 impl FileKind {
@@ -46,11 +56,30 @@ impl FileKind {
             Self::NodeRequest => "comity node request 1",
             Self::RosterDraft => "comity roster draft 1",
             Self::Roster => "comity roster 1",
+            Self::Motion => "comity motion 1",
+            Self::Vote => "comity vote 1",
+            Self::Charter => "comity charter 1",
+            Self::SignerLog => "comity signer log 1",
         }
     }
 
     const fn secret(self) -> bool {
         matches!(self, Self::RootKey)
+    }
+
+    const fn bytes_max(self) -> u64 {
+        match self {
+            Self::Charter | Self::SignerLog => RECORDS_BYTES_MAX,
+            Self::RootKey
+            | Self::GenesisDraft
+            | Self::GenesisSignature
+            | Self::Genesis
+            | Self::NodeRequest
+            | Self::RosterDraft
+            | Self::Roster
+            | Self::Motion
+            | Self::Vote => FILE_BYTES_MAX,
+        }
     }
 }
 
@@ -62,10 +91,7 @@ pub type FileFields = BTreeMap<String, Zeroizing<String>>;
 /// # Errors
 /// [`Failure`] with exit code 4; an existing file is never overwritten.
 pub fn write(path: &Path, kind: FileKind, fields: &[(&str, &str)]) -> Result<(), Failure> {
-    let mut text = Zeroizing::new(format!("{}\n", kind.title()));
-    for (name, value) in fields {
-        writeln!(text, "{name}: {value}").expect("writing to a string does not fail");
-    }
+    let text = text(kind, fields);
     let mode = if kind.secret() { 0o600 } else { 0o644 };
     let mut file = OpenOptions::new()
         .write(true)
@@ -76,14 +102,39 @@ pub fn write(path: &Path, kind: FileKind, fields: &[(&str, &str)]) -> Result<(),
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| Failure::file("write", path, &error))
 }
 
+/// Returns what a file of `kind` with these fields says.
+pub fn text(kind: FileKind, fields: &[(&str, &str)]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(format!("{}\n", kind.title()));
+    for (name, value) in fields {
+        writeln!(text, "{name}: {value}").expect("writing to a string does not fail");
+    }
+    text
+}
+
+/// Checks, before something is done that cannot be undone, that nothing stands where a file is to be written.
+///
+/// # Errors
+/// [`Failure`] with exit code 4.
+pub fn check_free(path: &Path) -> Result<(), Failure> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Err(Failure::file("create", path, &std::io::ErrorKind::AlreadyExists.into())),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Reads a file of one of `kinds`; a secret one is refused unless only its owner can read it.
 ///
 /// # Errors
 /// [`Failure`]: exit code 4 where the file cannot be read or is readable by others, 2 where it is something else.
 pub fn read(path: &Path, kinds: &[FileKind]) -> Result<(FileKind, FileFields), Failure> {
     let file = fs::File::open(path).map_err(|error| Failure::file("open", path, &error))?;
+    let bytes_max = kinds.iter().map(|kind| kind.bytes_max()).max().unwrap_or(FILE_BYTES_MAX);
     let mut text = Zeroizing::new(String::new());
-    (&file).take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|error| Failure::file("read", path, &error))?;
+    (&file).take(bytes_max + 1).read_to_string(&mut text).map_err(|error| Failure::file("read", path, &error))?;
+    if text.len() as u64 > bytes_max {
+        return Err(Failure::usage(format!("{} is too large", path.display()))
+            .because(format!("a file of this kind has at most {bytes_max} bytes")));
+    }
     let mut lines = text.lines();
     let title = lines.next().unwrap_or_default();
     let Some(kind) = kinds.iter().copied().find(|kind| kind.title() == title) else {

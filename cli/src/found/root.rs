@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use comity_protocol::control::code_permitted;
+use comity_protocol::control::{ControlRecord, code_permitted};
 use comity_protocol::ids::{RootKey, hex};
 use comity_protocol::keys::SecretKey;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::file::{self, FileKind};
+use super::log::{self, SignerLog};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -20,10 +21,42 @@ pub enum RootCommand {
     New {
         /// The nation's code, for example UKR: 3 to 8 characters of A–Z and 0–9.
         code: String,
-        /// Where to write the secret key file (mode 0600).
+        /// Where to write the secret key file (mode 0600); the log of what it signs is written beside it, with .log.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Show what a root key has signed, by its log.
+    Log {
+        /// The root key file.
+        root: PathBuf,
+        /// The log [default: the key file's name with .log].
+        #[arg(long, value_name = "FILE")]
+        log: Option<PathBuf>,
+    },
+}
+
+/// What a root key has signed.
+#[derive(Serialize, ToSchema)]
+pub struct RootLog {
+    /// The root's public key.
+    root: String,
+    /// The charter version from which on no vote is missing; `null` for a log that replaces a lost one, until it is used.
+    complete_from: Option<u32>,
+    /// In the order of signing.
+    entries: Vec<RootLogEntry>,
+}
+
+/// One record that a root key signed.
+#[derive(Serialize, ToSchema)]
+pub struct RootLogEntry {
+    /// `roster` or `vote`.
+    kind: &'static str,
+    /// Its id.
+    record: String,
+    /// What it is, in words.
+    words: String,
+    /// Why it was signed although another one of its version had been.
+    remark: Option<String>,
 }
 
 /// A nation's new root key.
@@ -35,6 +68,8 @@ pub struct NewRoot {
     root: String,
     /// The file that holds the secret key.
     file: String,
+    /// The log of what it will sign, to be kept beside it.
+    log: String,
 }
 
 /// Runs a `root` command.
@@ -42,7 +77,44 @@ pub struct NewRoot {
 /// # Errors
 /// [`Failure`]; no file is left behind.
 pub fn run(command: &RootCommand, output: &Output) -> Result<(), Failure> {
-    let RootCommand::New { code, out } = command;
+    match command {
+        RootCommand::New { code, out } => new(code, out, output),
+        RootCommand::Log { root, log } => show_log(root, log.as_deref(), output),
+    }
+}
+
+fn show_log(root: &Path, log: Option<&Path>, output: &Output) -> Result<(), Failure> {
+    let key: RootKey = load(root)?.public();
+    let log = SignerLog::open(&log.map_or_else(|| log::beside(root), Path::to_owned), key)?;
+    let entries = log.entries().iter().map(|entry| RootLogEntry {
+        kind: match entry.record.record() {
+            ControlRecord::Vote(..) => "vote",
+            ControlRecord::Genesis(_) | ControlRecord::Motion(_) | ControlRecord::Roster(..) => "roster",
+        },
+        record: entry.record.id().hex(),
+        words: log::in_words(entry.record.record()),
+        remark: entry.remark.clone(),
+    });
+    let shown = RootLog { root: key.hex(), complete_from: log.complete_from(), entries: entries.collect() };
+    output.result(&shown, || {
+        let complete = match shown.complete_from {
+            Some(0) => "complete".to_owned(),
+            Some(height) => format!("complete for votes from charter version {height} on"),
+            None => {
+                "started after a loss; complete for votes from the version after the next charter file's on".to_owned()
+            }
+        };
+        let mut text = format!("log of root {}: {complete}", shown.root);
+        for entry in &shown.entries {
+            text.push_str(&format!("\n  {}", entry.words));
+            text.push_str(&entry.remark.as_deref().map(|remark| format!(" ({remark})")).unwrap_or_default());
+        }
+        text
+    });
+    Ok(())
+}
+
+fn new(code: &str, out: &Path, output: &Output) -> Result<(), Failure> {
     check_code(code)?;
     let mut seed = Zeroizing::new([0_u8; 32]);
     getrandom::fill(seed.as_mut())
@@ -50,9 +122,22 @@ pub fn run(command: &RootCommand, output: &Output) -> Result<(), Failure> {
     let key = SecretKey::from_seed(&seed);
     let root: RootKey = key.public();
     let secret = Zeroizing::new(hex(seed.as_ref()));
+    let log = log::beside(out);
+    file::check_free(&log)?;
     file::write(out, FileKind::RootKey, &[("code", code), ("public", &root.hex()), ("secret", &secret)])?;
-    output.result(&NewRoot { code: code.clone(), root: root.hex(), file: out.display().to_string() }, || {
-        format!("root key of {code}: {root}\nsecret in {} — keep it offline, and a copy in a safe", out.display())
+    SignerLog::create(&log, root, Some(0))?;
+    let made = NewRoot {
+        code: code.to_owned(),
+        root: root.hex(),
+        file: out.display().to_string(),
+        log: log.display().to_string(),
+    };
+    output.result(&made, || {
+        format!(
+            "root key of {code}: {root}\nsecret in {} — keep it offline, and a copy in a safe\n\
+             what it signs is noted in {}: keep it with the key",
+            made.file, made.log
+        )
     });
     Ok(())
 }

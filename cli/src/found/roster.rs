@@ -1,68 +1,83 @@
 //! `comity roster`: the list of a nation's node keys, drafted and signed offline with the root key.
 
+mod draft;
+mod words;
+
 use std::path::{Path, PathBuf};
 
-use comity_node::api::model::rfc3339;
 use comity_protocol::codec::Reader;
-use comity_protocol::control::{ControlRecord, Genesis, KeyStatus, Roster, RosterKey, nation_id};
-use comity_protocol::ids::{AuthorKey, ControlId, NationId, RootKey, Timestamp};
-use serde::Serialize;
-use utoipa::ToSchema;
+use comity_protocol::control::{ControlRecord, Params, Roster, VerifiedControl};
+use comity_protocol::roster::check_step;
 
+use super::charter::Basis;
 use super::file::{self, FileKind};
-use super::{genesis, root};
+use super::log::{self, SignerLog};
+use super::root;
 use crate::failure::Failure;
-use crate::output::{Output, now};
+use crate::output::Output;
+
+pub use words::RosterShown;
+use words::{Context, show};
 
 /// A nation's list of node keys.
 #[derive(clap::Subcommand, Debug)]
 pub enum RosterCommand {
     /// Draft the next roster with one more node.
     Enrol {
-        /// The alliance's genesis.
-        #[arg(long, value_name = "FILE")]
-        genesis: PathBuf,
-        /// The nation's present signed roster; leave out for the first one.
-        #[arg(long, value_name = "FILE")]
-        prev: Option<PathBuf>,
-        /// The nation's code.
-        #[arg(long, value_name = "CODE")]
-        nation: String,
+        #[command(flatten)]
+        next: NextArgs,
         /// The node's request file, written by `comity init`.
         #[arg(long, value_name = "FILE")]
         request: PathBuf,
         /// Whether this node witnesses for the nation; by default the first active key does.
         #[arg(long)]
         witness: bool,
-        /// Where to write the draft.
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
     },
     /// Draft the next roster with one node retired at its last envelope that counts.
     Retire {
-        /// The alliance's genesis.
-        #[arg(long, value_name = "FILE")]
-        genesis: PathBuf,
-        /// The nation's present signed roster.
-        #[arg(long, value_name = "FILE")]
-        prev: PathBuf,
+        #[command(flatten)]
+        next: NextArgs,
+        /// The node's key (64 hexadecimal digits) or its label.
+        #[arg(long)]
+        node: String,
+        /// The last envelope that counts, as SEQ:ID; "0" for none; "last" for the last one the charter file knows.
+        #[arg(long, value_name = "SEQ:ID")]
+        cut: String,
+        /// In the same version, enrol this node in its place.
+        #[arg(long, value_name = "REQUEST")]
+        enrol: Option<PathBuf>,
+        /// Whether the enrolled node witnesses for the nation; by default it does where nobody else would.
+        #[arg(long, requires = "enrol")]
+        witness: bool,
+    },
+    /// Draft the next roster with the cut of a retired node moved down.
+    LowerCut {
+        #[command(flatten)]
+        next: NextArgs,
         /// The node's key (64 hexadecimal digits) or its label.
         #[arg(long)]
         node: String,
         /// The last envelope that counts, as SEQ:ID; "0" for none.
         #[arg(long, value_name = "SEQ:ID")]
         cut: String,
-        /// Where to write the draft.
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
+    },
+    /// Draft the nation's last roster: every node retired, and never again an active one.
+    Close {
+        #[command(flatten)]
+        next: NextArgs,
+        /// The last envelope of a node that counts; left out, the last one the charter file knows.
+        #[arg(long = "cut", value_name = "NODE=SEQ:ID")]
+        cuts: Vec<String>,
     },
     /// Sign a draft with the nation's root key; prints in words what is signed.
     Sign {
         /// The draft.
         draft: PathBuf,
-        /// The nation's root key file.
-        #[arg(long, value_name = "FILE")]
-        root: PathBuf,
+        #[command(flatten)]
+        signer: SignerArgs,
+        /// Sign although another roster of this version was signed, which has never left this machine; says why.
+        #[arg(long, value_name = "REASON")]
+        replaces_unpublished: Option<String>,
         /// Where to write the signed roster.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -80,44 +95,44 @@ pub enum RosterCommand {
     },
 }
 
-/// A roster, or its draft, as shown to a person or a program.
-#[derive(Serialize, ToSchema)]
-pub struct RosterShown {
-    /// Its id.
-    roster: String,
-    /// Id of the alliance.
-    alliance: String,
-    /// Id of the nation.
-    nation: String,
-    /// Its version, from 1.
-    version: u64,
-    /// Id of the roster before it.
-    prev: Option<String>,
-    /// When it was drafted.
-    time: String,
-    /// Whether the root signed it.
-    signed: bool,
-    /// Whether the nation closed its own chains.
-    closed: bool,
-    /// The nation's nodes, by label.
-    keys: Vec<KeyShown>,
+/// From what the next roster follows, and where its draft goes.
+#[derive(clap::Args, Debug)]
+pub struct NextArgs {
+    #[command(flatten)]
+    basis: Basis,
+    /// The nation's present signed roster; left out, the one in force by the charter file, or none.
+    #[arg(long, value_name = "FILE")]
+    prev: Option<PathBuf>,
+    /// The nation's code; left out, that of --prev, or of the node that wrote the charter file.
+    #[arg(long, value_name = "CODE")]
+    nation: Option<String>,
+    /// A line for people, signed with the rest.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+    /// Where to write the draft.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
 }
 
-/// One node of a roster.
-#[derive(Serialize, ToSchema)]
-pub struct KeyShown {
-    /// Its key.
-    node: String,
-    /// Its name.
-    label: String,
-    /// Whether it witnesses for the nation.
-    witness: bool,
-    /// `active` or `retired`.
-    status: &'static str,
-    /// Number of a retired node's last envelope that counts.
-    cut_seq: Option<u64>,
-    /// Id of that envelope.
-    cut_id: Option<String>,
+/// A root key and its log.
+#[derive(clap::Args, Debug)]
+pub struct SignerArgs {
+    /// The nation's root key file.
+    #[arg(long, value_name = "FILE")]
+    pub root: PathBuf,
+    /// The log of what this root signed [default: the key file's name with .log].
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// The log is lost: start one from which votes are possible from the next charter version on.
+    #[arg(long)]
+    pub new_log: bool,
+}
+
+impl SignerArgs {
+    /// Where the log is.
+    pub fn log_path(&self) -> PathBuf {
+        self.log.clone().unwrap_or_else(|| log::beside(&self.root))
+    }
 }
 
 /// Runs an offline `roster` command.
@@ -126,63 +141,154 @@ pub struct KeyShown {
 /// [`Failure`]; nothing is overwritten.
 pub fn run(command: &RosterCommand, output: &Output) -> Result<(), Failure> {
     match command {
-        RosterCommand::Enrol { genesis, prev, nation, request, witness, out } => {
-            let genesis = genesis::load(genesis)?.genesis;
-            let mut roster = next(&genesis, prev.as_deref(), nation)?;
-            let key = load_request(request)?;
-            if roster.keys.iter().any(|known| known.node == key.node) {
-                return Err(Failure::refused(format!("node {} already stands in the roster", key.node)));
-            }
-            let active = |key: &&RosterKey| key.status == KeyStatus::Active;
-            let limit = usize::from(genesis.params.max_active_keys);
-            if roster.keys.iter().filter(active).count() >= limit {
-                return Err(Failure::refused(format!("{nation} already has {limit} active nodes"))
-                    .hint("retire one in the same or an earlier roster"));
-            }
-            let witnessed = roster.keys.iter().filter(active).any(|key| key.witness);
-            if *witness && witnessed {
-                return Err(Failure::refused(format!("{nation} already has a witness node"))
-                    .because("a nation has one witness key at a time"));
-            }
-            roster.keys.push(RosterKey { witness: *witness || !witnessed, ..key });
-            roster.keys.sort_by_key(|key| key.node);
-            write_draft(out, &roster, output)?;
+        RosterCommand::Enrol { next, request, witness } => {
+            draft::enrol(next, request, *witness)?.write(&next.out, output)
         }
-        RosterCommand::Retire { genesis, prev, node, cut, out } => {
-            let genesis = genesis::load(genesis)?.genesis;
-            let cut = parse_cut(cut)?;
-            let mut roster = following(&genesis, load_signed(prev)?)?;
-            let key = roster.keys.iter_mut().find(|key| key.node.hex() == *node || key.label == *node);
-            let key = key.ok_or_else(|| {
-                Failure::usage(format!("no node {node:?} in {}", prev.display()))
-                    .hint("`comity roster show` lists labels and keys")
-            })?;
-            key.status = KeyStatus::Retired { cut };
-            write_draft(out, &roster, output)?;
+        RosterCommand::Retire { next, node, cut, enrol, witness } => {
+            draft::retire(next, node, cut, enrol.as_deref(), *witness)?.write(&next.out, output)
         }
-        RosterCommand::Sign { draft, root, out } => {
-            let (_, bytes) = file::read_record(draft, &[FileKind::RosterDraft])?;
-            let roster = decode_draft(draft, &bytes)?;
-            let key = root::load(root)?;
-            if key.public::<comity_protocol::ids::Root>() != roster.root {
-                return Err(Failure::refused(format!("{} does not sign for this nation", root.display()))
-                    .because(format!("the roster names root {}", roster.root)));
-            }
-            let record = roster.clone().sign(&key);
-            file::write_record(out, FileKind::Roster, &record.encode())?;
-            show(&roster, Signed::Yes, output);
+        RosterCommand::LowerCut { next, node, cut } => draft::lower_cut(next, node, cut)?.write(&next.out, output),
+        RosterCommand::Close { next, cuts } => draft::close(next, cuts)?.write(&next.out, output),
+        RosterCommand::Sign { draft, signer, replaces_unpublished, out } => {
+            sign(draft, signer, replaces_unpublished.as_deref(), out, output)
         }
         RosterCommand::Show { file: path } => {
-            let (kind, bytes) = file::read_record(path, &[FileKind::RosterDraft, FileKind::Roster])?;
+            let (kind, _) = file::read(path, &[FileKind::RosterDraft, FileKind::Roster])?;
             if kind == FileKind::Roster {
-                show(&decode_signed(path, &bytes)?, Signed::Yes, output);
+                let roster = load_signed(path)?;
+                show(&roster, &Context { signed: true, ..Context::default() }, output);
             } else {
-                show(&decode_draft(path, &bytes)?, Signed::No, output);
+                let draft = Draft::load(path)?;
+                show(&draft.roster, &draft.context(), output);
             }
+            Ok(())
         }
         RosterCommand::Import { .. } => unreachable!("dispatched to the node commands"),
     }
+}
+
+/// A roster that nobody signed yet, with what its signer compares it to.
+#[derive(Debug)]
+struct Draft {
+    roster: Roster,
+    /// The roster it follows, as signed.
+    prev: Option<ControlRecord>,
+    code: String,
+    max_active_keys: u8,
+}
+
+impl Draft {
+    fn context(&self) -> Context<'_> {
+        Context { signed: false, code: Some(&self.code), prev: self.prev(), remarks: Vec::new() }
+    }
+
+    fn prev(&self) -> Option<&Roster> {
+        self.prev.as_ref().and_then(roster_of)
+    }
+
+    /// Checks every rule a node will apply.
+    fn check(&self) -> Result<(), Failure> {
+        Roster::decode(&mut Reader::new(&self.roster.encode()))
+            .map_err(|error| Failure::usage("this roster would not be valid").because(format!("R06: {error}")))?;
+        let params = Params { max_active_keys: self.max_active_keys, ..Params::default() };
+        check_step(&params, self.prev(), &self.roster).map_err(|error| words::step_refused(&error))
+    }
+
+    fn write(&self, out: &Path, output: &Output) -> Result<(), Failure> {
+        self.check()?;
+        let record = comity_protocol::ids::hex(&self.roster.encode());
+        let prev = self.prev.as_ref().map(|prev| comity_protocol::ids::hex(&prev.encode()));
+        let max = self.max_active_keys.to_string();
+        let mut fields = vec![("record", record.as_str()), ("code", &self.code), ("max-active-keys", &max)];
+        fields.extend(prev.as_deref().map(|prev| ("prev", prev)));
+        file::write(out, FileKind::RosterDraft, &fields)?;
+        show(&self.roster, &self.context(), output);
+        Ok(())
+    }
+
+    fn load(path: &Path) -> Result<Self, Failure> {
+        let (_, fields) = file::read(path, &[FileKind::RosterDraft])?;
+        let bytes = file::field_bytes(path, &fields, "record")?;
+        let mut input = Reader::new(&bytes);
+        let roster = Roster::decode(&mut input);
+        let roster = roster.and_then(|roster| input.finish().map(|()| roster));
+        let roster = roster.map_err(|error| damaged(path, &error.to_string()))?;
+        let prev = match fields.contains_key("prev") {
+            true => Some(verified(path, &file::field_bytes(path, &fields, "prev")?)?.record().clone()),
+            false => None,
+        };
+        let max = file::field(path, &fields, "max-active-keys")?;
+        let draft = Self {
+            roster,
+            prev,
+            code: file::field(path, &fields, "code")?.to_owned(),
+            max_active_keys: max.parse().map_err(|_| damaged(path, "\"max-active-keys\" is no number"))?,
+        };
+        if draft.prev().is_some_and(|prev| prev.nation != draft.roster.nation) {
+            return Err(damaged(path, "the roster it follows is another nation's"));
+        }
+        draft.check()?;
+        Ok(draft)
+    }
+}
+
+/// Signs a draft; the log knows of it before the file exists.
+fn sign(path: &Path, signer: &SignerArgs, replaces: Option<&str>, out: &Path, output: &Output) -> Result<(), Failure> {
+    let draft = Draft::load(path)?;
+    let roster = &draft.roster;
+    let key = root::load(&signer.root)?;
+    if key.public::<comity_protocol::ids::Root>() != roster.root {
+        return Err(Failure::refused(format!("{} does not sign for this nation", signer.root.display()))
+            .because(format!("the roster names root {}", roster.root)));
+    }
+    let _lock = log::lock(&signer.root)?;
+    file::check_free(out)?;
+    let mut remarks = Vec::new();
+    let log_path = signer.log_path();
+    let mut log = if signer.new_log && !log_path.exists() {
+        remarks.push(
+            "a new signer's log was started: make sure that no other roster of this version was ever signed".to_owned(),
+        );
+        // A roster does not say at which charter version the alliance is; the first charter file will.
+        SignerLog::create(&log_path, roster.root, None)?
+    } else {
+        SignerLog::open(&log_path, roster.root)?
+    };
+    let id = roster.id();
+    let mut signed_before = false;
+    for other in log.rosters_of(roster.root_gen, roster.version) {
+        signed_before |= other.id() == id;
+        if other.id() != id && replaces.is_none() {
+            return Err(Failure::refused(format!("this root signed another roster of version {}", roster.version))
+                .because(format!(
+                    "its log names roster {}; two that anybody holds fork the nation's roster",
+                    other.id()
+                ))
+                .hint(
+                    "publish that one and draft the next version from it; only if it never left this machine: \
+                     --replaces-unpublished REASON",
+                ));
+        }
+    }
+    let record = verify(path, roster.clone().sign(&key))?;
+    if !signed_before {
+        let remark =
+            replaces.map(|reason| checked_reason(reason).map(|reason| format!("replaces unpublished: {reason}")));
+        log.append(record.clone(), remark.transpose()?)?;
+    } else {
+        remarks.push("signed before: this is the same roster again".to_owned());
+    }
+    file::write_record(out, FileKind::Roster, &record.record().encode())?;
+    show(roster, &Context { signed: true, remarks, ..draft.context() }, output);
     Ok(())
+}
+
+fn checked_reason(reason: &str) -> Result<&str, Failure> {
+    if comity_protocol::codec::control_text_permitted(reason) {
+        return Ok(reason);
+    }
+    Err(Failure::usage("the reason cannot be written into the log")
+        .because("a reason has 1 to 64 bytes and no invisible characters"))
 }
 
 /// Reads a signed roster file and returns the record, its signature checked.
@@ -191,160 +297,32 @@ pub fn run(command: &RosterCommand, output: &Output) -> Result<(), Failure> {
 /// [`Failure`] with exit code 2 (not a roster), 1 (the signature fails) or 4 (the file cannot be read).
 pub fn load_record(path: &Path) -> Result<ControlRecord, Failure> {
     let (_, bytes) = file::read_record(path, &[FileKind::Roster])?;
-    decode_signed(path, &bytes)?;
-    ControlRecord::decode(4, &bytes).map_err(|error| damaged(path, &error.to_string()))
-}
-
-#[derive(Clone, Copy)]
-enum Signed {
-    Yes,
-    No,
-}
-
-fn next(genesis: &Genesis, prev: Option<&Path>, code: &str) -> Result<Roster, Failure> {
-    let alliance = genesis.alliance_id();
-    let Some(founder) = genesis.founders.iter().find(|founder| founder.code == code) else {
-        return Err(Failure::usage(format!("{code} is no founder of this alliance"))
-            .hint("`comity genesis show` lists the codes"));
-    };
-    let nation = nation_id(&alliance, &founder.root);
-    let Some(path) = prev else {
-        return Ok(Roster {
-            alliance,
-            nation,
-            root: founder.root,
-            root_gen: 0,
-            version: 1,
-            prev: ControlId::ZERO,
-            time_ms: now().0,
-            keys: Vec::new(),
-            closed: false,
-            note: String::new(),
-        });
-    };
-    let prev = load_signed(path)?;
-    if prev.nation != nation {
-        return Err(Failure::refused(format!("{} is the roster of another nation", path.display())));
-    }
-    following(genesis, prev)
-}
-
-fn following(genesis: &Genesis, prev: Roster) -> Result<Roster, Failure> {
-    if prev.alliance != genesis.alliance_id() {
-        return Err(Failure::refused("the roster belongs to another alliance")
-            .because(format!("it names alliance {}", prev.alliance)));
-    }
-    Ok(Roster { version: prev.version + 1, prev: prev.id(), time_ms: now().0.max(prev.time_ms), ..prev })
-}
-
-fn write_draft(out: &Path, roster: &Roster, output: &Output) -> Result<(), Failure> {
-    let bytes = roster.encode();
-    // Reading the bytes back applies every rule a node will apply.
-    Roster::decode(&mut Reader::new(&bytes))
-        .map_err(|error| Failure::usage("this roster would not be valid").because(error.to_string()))?;
-    file::write_record(out, FileKind::RosterDraft, &bytes)?;
-    show(roster, Signed::No, output);
-    Ok(())
-}
-
-fn load_request(path: &Path) -> Result<RosterKey, Failure> {
-    let (_, fields) = file::read(path, &[FileKind::NodeRequest])?;
-    Ok(RosterKey {
-        node: AuthorKey::new(*file::field_key(path, &fields, "node")?),
-        kem: *file::field_key(path, &fields, "kem")?,
-        label: file::field(path, &fields, "label")?.to_owned(),
-        witness: false,
-        status: KeyStatus::Active,
-    })
+    Ok(verified(path, &bytes)?.record().clone())
 }
 
 fn load_signed(path: &Path) -> Result<Roster, Failure> {
-    let (_, bytes) = file::read_record(path, &[FileKind::Roster])?;
-    decode_signed(path, &bytes)
+    let record = load_record(path)?;
+    Ok(roster_of(&record).expect("only rosters pass").clone())
 }
 
-fn decode_signed(path: &Path, bytes: &[u8]) -> Result<Roster, Failure> {
-    let record = ControlRecord::decode(4, bytes).map_err(|error| damaged(path, &error.to_string()))?;
-    let verified = record.verify().map_err(|error| {
-        Failure::refused(format!("{} is not a valid roster", path.display())).because(error.to_string())
-    })?;
-    match verified.record() {
-        ControlRecord::Roster(roster, _) => Ok(roster.clone()),
-        ControlRecord::Genesis(_) | ControlRecord::Motion(_) | ControlRecord::Vote(..) => {
-            Err(damaged(path, "the record is no roster"))
-        }
+fn verified(path: &Path, bytes: &[u8]) -> Result<VerifiedControl, Failure> {
+    verify(path, ControlRecord::decode(4, bytes).map_err(|error| damaged(path, &error.to_string()))?)
+}
+
+fn verify(path: &Path, record: ControlRecord) -> Result<VerifiedControl, Failure> {
+    record.verify().map_err(|error| {
+        Failure::refused(format!("{} is not a valid roster", path.display())).because(format!("R05: {error}"))
+    })
+}
+
+/// Returns the roster of a record that is one.
+pub fn roster_of(record: &ControlRecord) -> Option<&Roster> {
+    match record {
+        ControlRecord::Roster(roster, _) => Some(roster),
+        ControlRecord::Genesis(_) | ControlRecord::Motion(_) | ControlRecord::Vote(..) => None,
     }
-}
-
-fn decode_draft(path: &Path, bytes: &[u8]) -> Result<Roster, Failure> {
-    let mut input = Reader::new(bytes);
-    let roster = Roster::decode(&mut input);
-    roster.and_then(|roster| input.finish().map(|()| roster)).map_err(|error| damaged(path, &error.to_string()))
 }
 
 fn damaged(path: &Path, why: &str) -> Failure {
     Failure::usage(format!("{} is damaged", path.display())).because(why).hint("ask its sender for it again")
-}
-
-fn parse_cut(text: &str) -> Result<comity_protocol::ids::Tip, Failure> {
-    use comity_protocol::ids::{EnvelopeId, Tip};
-    if text == "0" {
-        return Ok(Tip::NONE);
-    }
-    let tip = text.split_once(':').and_then(|(seq, id)| {
-        Some(Tip { seq: seq.parse().ok().filter(|seq| *seq > 0)?, id: EnvelopeId::from_hex(id)? })
-    });
-    tip.ok_or_else(|| {
-        Failure::usage(format!("{text:?} names no envelope"))
-            .hint("write SEQ:ID with the full id, as `comity explain` prints it, or 0")
-    })
-}
-
-fn show(roster: &Roster, signed: Signed, output: &Output) {
-    let mut keys: Vec<KeyShown> = roster.keys.iter().map(key_shown).collect();
-    keys.sort_by(|a, b| (&a.label, &a.node).cmp(&(&b.label, &b.node)));
-    let shown = RosterShown {
-        roster: roster.id().hex(),
-        alliance: roster.alliance.hex(),
-        nation: roster.nation.hex(),
-        version: roster.version,
-        prev: (!roster.prev.is_zero()).then(|| roster.prev.hex()),
-        time: rfc3339(Timestamp(roster.time_ms)),
-        signed: matches!(signed, Signed::Yes),
-        closed: roster.closed,
-        keys,
-    };
-    output.result(&shown, || in_words(&shown, &roster.nation, &roster.root));
-}
-
-fn key_shown(key: &RosterKey) -> KeyShown {
-    let (status, cut) = match key.status {
-        KeyStatus::Active => ("active", None),
-        KeyStatus::Retired { cut } => ("retired", Some(cut)),
-    };
-    KeyShown {
-        node: key.node.hex(),
-        label: key.label.clone(),
-        witness: key.witness,
-        status,
-        cut_seq: cut.map(|cut| cut.seq),
-        cut_id: cut.map(|cut| cut.id.hex()),
-    }
-}
-
-fn in_words(shown: &RosterShown, nation: &NationId, root: &RootKey) -> String {
-    let mut text = format!(
-        "roster version {} of nation {} (root {}), {}\n",
-        shown.version,
-        nation.short(),
-        root.short(),
-        shown.time
-    );
-    for key in &shown.keys {
-        let witness = if key.witness { ", witness" } else { "" };
-        let cut = key.cut_seq.map(|seq| format!(" at envelope {seq}")).unwrap_or_default();
-        text.push_str(&format!("  {:<12} {} {}{cut}{witness}\n", key.label, key.node, key.status));
-    }
-    text.push_str(if shown.signed { "signed by the nation's root key" } else { "not yet signed" });
-    text
 }

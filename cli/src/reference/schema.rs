@@ -11,9 +11,10 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::bench::BenchReport;
+use crate::charter::CharterExported;
 use crate::check::NodeCheck;
 use crate::found::genesis::GenesisShown;
-use crate::found::root::NewRoot;
+use crate::found::root::{NewRoot, RootLog};
 use crate::found::roster::RosterShown;
 use crate::home::NewHome;
 use crate::import::Imported;
@@ -24,12 +25,14 @@ use crate::run::Settings;
 #[derive(OpenApi)]
 #[openapi(components(schemas(
     BenchReport,
+    CharterExported,
     Exported,
     GenesisShown,
     Imported,
     NewHome,
     NewRoot,
     NodeCheck,
+    RootLog,
     RosterShown,
     Settings,
     report::Report,
@@ -48,8 +51,12 @@ pub fn answers(path: &str) -> &'static [&'static str] {
     match path {
         "root new" => &["NewRoot"],
         "genesis draft" | "genesis sign" | "genesis assemble" | "genesis show" => &["GenesisShown"],
-        "roster enrol" | "roster retire" | "roster sign" | "roster show" => &["RosterShown"],
-        "roster import" => &["ControlAnswer"],
+        "root log" => &["RootLog"],
+        "roster enrol" | "roster retire" | "roster lower-cut" | "roster close" | "roster sign" | "roster show" => {
+            &["RosterShown"]
+        }
+        "roster import" | "charter import" => &["ControlAnswer"],
+        "charter export" => &["CharterExported"],
         "init" => &["NewHome"],
         "node run" => &["Settings"],
         "node check" => &["NodeCheck"],

@@ -123,7 +123,7 @@ impl Alliance {
 
     /// Makes a home called `name` for a node of `code`, and has the root sign the roster that enrols it.
     ///
-    /// `prev` is the roster it follows; the new one is `NAME.roster` and is imported into the home.
+    /// `prev` is the roster it follows; the new one is `NAME.roster`, and both are imported into the home.
     pub fn enrol(&self, code: &str, name: &str, prev: Option<&str>) {
         ok(&[
             "--home",
@@ -144,7 +144,8 @@ impl Alliance {
         enrol.extend(prev.iter().flat_map(|prev| ["--prev", prev.as_str()]));
         ok(&enrol);
         ok(&["roster", "sign", &draft, "--root", &self.path(&format!("{code}.root")), "--out", &roster]);
-        self.import(name, &[&roster]);
+        let rosters: Vec<&str> = prev.iter().map(String::as_str).chain([roster.as_str()]).collect();
+        self.import(name, &rosters);
     }
 
     /// Imports rosters into a home.

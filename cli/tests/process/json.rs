@@ -48,6 +48,9 @@ fn every_answer_in_json_fits_its_schema() {
     reading(&mut checked, &ukr, &alliance);
     imports(&mut checked, &ukr, &alliance);
     checked.run(Some(&ukr), "roster import", &[&alliance.path("DEU.roster")]);
+    let charter = alliance.path("charter");
+    checked.run(Some(&ukr), "charter export", &["--out", &charter]);
+    checked.run(Some(&pol), "charter import", &[&charter]);
     checked.run(Some(&ukr), "peers add", &["/ip4/127.0.0.1/tcp/9"]);
     checked.run(Some(&ukr), "peers", &[]);
     assert_eq!(checked.run(Some(&ukr), "peers remove", &["127.0.0.1:9"])["changed"], true);
@@ -84,10 +87,18 @@ fn founding(checked: &mut Checked) {
     checked.run(None, "roster enrol", &node);
     checked.run(None, "roster sign", &[&draft, "--root", &root, "--out", &first]);
     checked.run(None, "roster show", &[&first]);
+    checked.run(None, "root log", &[&root]);
     checked.run(None, "roster import", &["--home", &home, &first]);
     let retire = ["--genesis", &genesis, "--prev", &first, "--node", "POL-1", "--cut", "0", "--out", &path("r2.draft")];
     let retired = checked.run(None, "roster retire", &retire);
     assert_eq!((&retired["version"], &retired["keys"][0]["status"]), (&json!(2), &json!("retired")));
+    let (second, third) = (path("r2"), path("r3.draft"));
+    checked.run(None, "roster sign", &[&path("r2.draft"), "--root", &root, "--out", &second]);
+    let follow = ["--genesis", &genesis, "--prev", &second];
+    let lower = ["--node", "POL-1", "--cut", "0", "--out", &path("lower.draft")];
+    checked.run(None, "roster lower-cut", &[follow.as_slice(), &lower].concat());
+    let closed = checked.run(None, "roster close", &[follow.as_slice(), &["--out", &third]].concat());
+    assert_eq!(closed["closed"], true);
     let settings = checked.run(None, "node run", &["--print-config", "--home", &home]);
     assert_eq!(settings["settings"][2], json!({"key": "mdns", "value": false, "source": "default"}));
     checked.run(None, "node check", &["--deep", "--home", &home]);

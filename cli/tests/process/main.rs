@@ -7,6 +7,7 @@ mod harness;
 mod joining;
 mod json;
 mod replication;
+mod rosters;
 #[path = "../schema/mod.rs"]
 mod schema;
 mod transcripts;

@@ -4,12 +4,17 @@
 //! RFC 3339 in UTC, and what is absent is `null`. The command line prints the same objects with `--json`.
 
 mod aid;
+mod charter;
 mod node;
 mod write;
 
 pub use aid::{
     Board, BoardRow, Buckets, Cover, Coverage, CoverageRow, Explanation, FlagRow, Flags, GapRow, Gaps, Listing,
     PledgeCover, RecordRow, Shown, VersionRow,
+};
+pub use charter::{
+    CharterExport, CharterState, ConflictRow, CutRow, HealthRow, HeldWhole, LastHeard, MemberRow, MotionChange,
+    MotionRow, Motions, ParentRow, RemovedRow, RoundRow, VersionMade,
 };
 pub use node::{
     Authoring, Change, Charter, Fork, Lag, Log, LogRow, NationRow, Nations, NodeRow, PeerRow, PeerSummary, Peers,

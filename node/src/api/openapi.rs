@@ -16,6 +16,7 @@ use super::routes;
         routes::add_peer,
         routes::remove_peer,
         routes::nations,
+        routes::charter_export,
         routes::log,
         routes::show,
         routes::explain,

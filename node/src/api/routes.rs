@@ -13,8 +13,8 @@ use utoipa::IntoParams;
 
 use super::extract::{Asked, Sent};
 use super::model::{
-    Board, ControlAnswer, ControlRequest, Coverage, Explanation, Flags, Gaps, Listing, Log, Nations, PeerAnswer,
-    PeerRequest, Peers, Problem, Shown, Status, WriteAnswer, WriteRequest,
+    Board, CharterExport, ControlAnswer, ControlRequest, Coverage, Explanation, Flags, Gaps, Listing, Log, Nations,
+    PeerAnswer, PeerRequest, Peers, Problem, Shown, Status, WriteAnswer, WriteRequest,
 };
 use super::{Refusal, events, openapi};
 use crate::answers;
@@ -39,6 +39,7 @@ pub(super) fn table() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/status", get(status)),
         ("/v1/peers", get(peers).merge(post(add_peer)).merge(delete(remove_peer))),
         ("/v1/nations", get(nations)),
+        ("/v1/charter/export", get(charter_export)),
         ("/v1/log", get(log)),
         ("/v1/show", get(show)),
         ("/v1/explain", get(explain)),
@@ -161,6 +162,13 @@ pub(super) async fn peers(State(api): State<Api>) -> Answered<Peers> {
     responses((status = 200, body = Nations), (status = "default", body = Problem)))]
 pub(super) async fn nations(State(api): State<Api>) -> Answered<Nations> {
     api.driver.read(|reading| Ok(answers::node::nations(reading))).await.map(Json)
+}
+
+/// Every control record kept and every chain held whole, for the offline tool.
+#[utoipa::path(get, path = "/v1/charter/export",
+    responses((status = 200, body = CharterExport), (status = "default", body = Problem)))]
+pub(super) async fn charter_export(State(api): State<Api>) -> Answered<CharterExport> {
+    api.driver.read(|reading| Ok(answers::charter::export(reading))).await.map(Json)
 }
 
 /// Envelopes, newest claimed time first.

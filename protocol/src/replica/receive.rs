@@ -393,7 +393,8 @@ impl Replica {
         let id = verified.id();
         match self.state.control_receipt(verified.record(), &id) {
             ControlReceipt::Held if self.state.control_record(&id).is_some() => Ok(ImportOutcome::Known(id)),
-            ControlReceipt::Held => Err(ImportRefused::NoEffect),
+            // Held without effect so far; what comes with it may give it one.
+            ControlReceipt::Held => Ok(ImportOutcome::Accepted(id)),
             ControlReceipt::Welcome => {
                 elements.push(Element::Control(verified));
                 Ok(ImportOutcome::Accepted(id))
