@@ -4,6 +4,7 @@
 //! transaction a group, and answered only after its commit; there is no timer, the queue fills while the disk syncs.
 //! All SQL of the product is in this module.
 
+mod anchor;
 mod authors;
 mod check;
 mod control;
@@ -83,7 +84,7 @@ fn op_bytes(op: &SaveOp) -> usize {
         SaveOp::Header(_) => 400,
         SaveOp::Signature { .. } => 64,
         SaveOp::Body { bytes, .. } => bytes.len(),
-        SaveOp::Control(_) | SaveOp::Remember(_) => 512,
+        SaveOp::Control(_) | SaveOp::Remember(_) | SaveOp::Anchor(_) => 512,
     }
 }
 

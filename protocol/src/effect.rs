@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::charter::Anchor;
 use crate::control::VerifiedControl;
 use crate::envelope::AttestedHeader;
 use crate::evaluate::Changes;
@@ -272,6 +273,8 @@ pub enum SaveOp {
     },
     /// The answer to a write, under its idempotency key.
     Remember(Remembered),
+    /// The charter version that no later record can undo (spec 4.5.1); it replaces the one saved before.
+    Anchor(Anchor),
 }
 
 /// Which keys the handshake lets in.
@@ -482,6 +485,21 @@ pub enum Alarm {
     Newer {
         /// The peer.
         peer: AuthorKey,
+    },
+    /// Two motions are sealed for one charter version. Above the anchor membership is frozen there; below it nothing changes.
+    CharterConflict {
+        /// The height of the version both change.
+        height: u32,
+        /// The two motions.
+        motions: [ControlId; 2],
+        /// The version is below the anchor.
+        below_anchor: bool,
+    },
+    /// The anchored charter version cannot be reached from the records held: some were lost, and nothing counts until they
+    /// are back.
+    AnchorLost {
+        /// Its height.
+        height: u32,
     },
     /// A peer struck out.
     StruckOut {

@@ -5,6 +5,7 @@
 //! Everything in it except the [`State`] is memory of peers: losing it loses no record.
 
 mod bucket;
+mod charter;
 mod peers;
 mod push;
 mod receive;
@@ -75,6 +76,7 @@ pub struct Replica {
     admission: Admission,
     author: Author,
     waits: Waits,
+    told: charter::Told,
     counters: Counters,
     effects: VecDeque<Effect>,
 }
@@ -100,10 +102,13 @@ impl Replica {
             admission: Admission::default(),
             author: Author::new(key, stored.remembered),
             waits: Waits::default(),
+            told: charter::Told::default(),
             counters: Counters::default(),
             effects: VecDeque::new(),
         };
         replica.admission_changed();
+        replica.tell_lost_anchor();
+        replica.tell_conflicts();
         replica
     }
 
@@ -173,12 +178,14 @@ impl Replica {
         self.drop_unkept(&mut ops);
         let kept = changes.control_kept.iter().filter_map(|id| self.state.control_record(id));
         ops.extend(kept.map(|control| SaveOp::Control(control.as_ref().clone())));
+        self.advance_anchor(&mut ops);
         if !ops.is_empty() {
             self.effects.push_back(Effect::Save(ops));
         }
         for &(author, seq) in &changes.forked {
             self.effects.push_back(Effect::Alarm(Alarm::Fork { author, seq }));
         }
+        self.tell_conflicts();
         if !changes.is_empty() {
             self.history.stale();
             self.effects.push_back(Effect::Changed(Box::new(changes.clone())));
@@ -194,7 +201,11 @@ impl Replica {
     fn drop_unkept(&mut self, ops: &mut Vec<SaveOp>) {
         let author_of = |op: &SaveOp| match op {
             SaveOp::Header(header) => Some(header.header().author_id()),
-            SaveOp::Control(_) | SaveOp::Signature { .. } | SaveOp::Body { .. } | SaveOp::Remember(_) => None,
+            SaveOp::Control(_)
+            | SaveOp::Signature { .. }
+            | SaveOp::Body { .. }
+            | SaveOp::Remember(_)
+            | SaveOp::Anchor(_) => None,
         };
         let authors: BTreeSet<AuthorId> = ops.iter().filter_map(author_of).collect();
         for author in authors {
@@ -239,7 +250,7 @@ fn op_envelope(op: &SaveOp) -> Option<EnvelopeId> {
     match op {
         SaveOp::Header(header) => Some(header.id()),
         SaveOp::Signature { id, .. } | SaveOp::Body { id, .. } => Some(*id),
-        SaveOp::Control(_) | SaveOp::Remember(_) => None,
+        SaveOp::Control(_) | SaveOp::Remember(_) | SaveOp::Anchor(_) => None,
     }
 }
 

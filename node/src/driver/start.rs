@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_protocol::charter::Anchor;
 use comity_protocol::effect::{Input, Storage};
 use comity_protocol::evaluate::evaluate;
 use comity_protocol::ids::AuthorKey;
@@ -91,8 +90,9 @@ pub(super) struct Make {
 
 impl Make {
     fn replica(&self, loaded: Loaded) -> Replica {
+        let anchor = loaded.anchor;
         let (elements, remembered) = loaded.into_elements();
-        let state = evaluate(Anchor::founding(self.identity.alliance), elements);
+        let state = evaluate(anchor, elements);
         let config = replica::Config {
             alliance: self.identity.alliance,
             nation: self.identity.nation,

@@ -173,6 +173,9 @@ impl Database {
             SaveOp::Body { id, bytes } => self.save_body(id, bytes),
             SaveOp::Control(control) => insert_control(&self.connection, control).map_err(|error| self.failure(error)),
             SaveOp::Remember(remembered) => self.save_remembered(remembered),
+            SaveOp::Anchor(anchor) => {
+                super::anchor::save(&self.connection, anchor).map_err(|error| self.failure(error))
+            }
         }
     }
 

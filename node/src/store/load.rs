@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use comity_protocol::charter::Anchor;
 use comity_protocol::control::{ControlRecord, VerifiedControl};
 use comity_protocol::effect::Remembered;
 use comity_protocol::envelope::AttestedHeader;
@@ -31,6 +32,8 @@ pub struct StoredEnvelope {
 pub struct Loaded {
     /// Whose store it is.
     pub identity: Identity,
+    /// Where the evaluation starts.
+    pub anchor: Anchor,
     /// Control records: genesis, motions, votes, rosters; each by height or version, then id.
     pub control: Vec<VerifiedControl>,
     /// Envelopes by author, position and id.
@@ -82,6 +85,7 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
 fn load_all(connection: &Connection) -> rusqlite::Result<Loaded> {
     let mut damage = Vec::new();
     let identity = read_identity(connection)?;
+    let anchor = super::anchor::read(connection, identity.alliance, &mut damage)?;
     let control = read_control(connection, &mut damage)?;
     check_rows_of(connection, "own_key", &mut damage)?;
     check_identity(connection, &identity, &control, &mut damage)?;
@@ -95,7 +99,15 @@ fn load_all(connection: &Connection) -> rusqlite::Result<Loaded> {
     });
     let remembered = read_remembered(connection, &mut damage)?;
     damage.sort();
-    Ok(Loaded { identity, control, envelopes: envelopes.found, remembered, damage, findings: envelopes.findings })
+    Ok(Loaded {
+        identity,
+        anchor,
+        control,
+        envelopes: envelopes.found,
+        remembered,
+        damage,
+        findings: envelopes.findings,
+    })
 }
 
 pub(super) fn read_identity(connection: &Connection) -> rusqlite::Result<Identity> {

@@ -9,7 +9,7 @@ use crate::control::ControlRecord;
 use crate::effect::{Alarm, Effect, HaltReason, ImportOutcome, ImportRefused, LinkId, SaveOp, Storage};
 use crate::envelope::{AttestedHeader, Header, HeaderDecodeError, SignedHeader};
 use crate::evaluate::{Changes, ControlReceipt, Element, Receipt};
-use crate::ids::{AuthorId, EnvelopeId, Tip};
+use crate::ids::{AuthorId, ControlId, EnvelopeId, Tip};
 use crate::limits::{CONTROL_UNKEPT_MAX, FRONTIER_SPACING_MS, HEADERS_UNKEPT_MAX, RELAY_RUN_ITEMS_MAX};
 use crate::message::run::{Run, RunError, VerifiedItem};
 use crate::message::{Frame, PushedEnvelope};
@@ -366,12 +366,17 @@ impl Replica {
     pub(super) fn take_control(&mut self, records: Vec<(u8, Vec<u8>)>) -> Vec<TakenControl> {
         let mut elements = Vec::new();
         let mut outcomes: Vec<TakenControl> = Vec::with_capacity(records.len());
+        let mut early = Vec::new();
         for (kind, bytes) in records {
-            outcomes.push(self.check_control(kind, &bytes, &mut elements));
+            outcomes.push(self.check_control(kind, &bytes, &mut elements, &mut early));
         }
         if !elements.is_empty() {
             self.admit(elements, Vec::new());
-            if self.state.control_held() > self.state.control_ids().count() + CONTROL_UNKEPT_MAX {
+            // What came before the version it is on may have been adopted by what came with it, and otherwise was too early.
+            let unkept = |id: &ControlId| self.state.control_record(id).is_none();
+            if early.iter().any(unkept)
+                || self.state.control_held() > self.state.control_ids().count() + CONTROL_UNKEPT_MAX
+            {
                 self.state.forget_unkept_control();
             }
         }
@@ -385,7 +390,13 @@ impl Replica {
         outcomes
     }
 
-    fn check_control(&self, kind: u8, bytes: &[u8], elements: &mut Vec<Element>) -> TakenControl {
+    fn check_control(
+        &self,
+        kind: u8,
+        bytes: &[u8],
+        elements: &mut Vec<Element>,
+        early: &mut Vec<ControlId>,
+    ) -> TakenControl {
         if self.storage == Storage::Full {
             return Err(ImportRefused::StorageFull);
         }
@@ -400,7 +411,11 @@ impl Replica {
                 Ok(ImportOutcome::Accepted(id))
             }
             ControlReceipt::OtherAlliance => Err(ImportRefused::OtherAlliance),
-            ControlReceipt::UnknownRoot | ControlReceipt::UnknownBase => Err(ImportRefused::NoEffect),
+            ControlReceipt::UnknownRoot | ControlReceipt::UnknownBase => {
+                early.push(id);
+                elements.push(Element::Control(verified));
+                Ok(ImportOutcome::Accepted(id))
+            }
         }
     }
 

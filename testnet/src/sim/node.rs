@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_node::store::{Database, Identity, Lane, Loaded, OpenError, SaveError, Settings};
-use comity_protocol::charter::Anchor;
 use comity_protocol::control::VerifiedControl;
 use comity_protocol::effect::{Admission, Effect, Input, LinkId, SaveOp, Storage};
 use comity_protocol::evaluate::State;
@@ -369,8 +368,9 @@ fn own_damage(loaded: &Loaded) -> Vec<String> {
 }
 
 fn replica(config: &Config, rules: Rules, loaded: Loaded) -> Replica {
+    let anchor = loaded.anchor;
     let (elements, remembered) = loaded.into_elements();
-    let mut state = State::under(Anchor::founding(config.alliance), rules);
+    let mut state = State::under(anchor, rules);
     state.admit(elements);
     Replica::new(config.clone(), rules, Stored { state, remembered })
 }
@@ -389,6 +389,8 @@ fn drain(replica: &mut Replica) -> (Vec<SaveOp>, Vec<Effect>) {
 fn saved_body(op: &SaveOp) -> Option<EnvelopeId> {
     match op {
         SaveOp::Body { id, .. } => Some(*id),
-        SaveOp::Control(_) | SaveOp::Header(_) | SaveOp::Signature { .. } | SaveOp::Remember(_) => None,
+        SaveOp::Control(_) | SaveOp::Header(_) | SaveOp::Signature { .. } | SaveOp::Remember(_) | SaveOp::Anchor(_) => {
+            None
+        }
     }
 }

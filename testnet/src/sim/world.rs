@@ -340,6 +340,10 @@ impl World {
             Alarm::Halted(reason) => format!("halted: {reason}"),
             Alarm::Fork { author, seq } => format!("{} forked at {seq}", self.name_of(&author.key)),
             Alarm::Newer { peer } => format!("{} speaks a newer version", self.name_of(peer)),
+            Alarm::CharterConflict { height, below_anchor, .. } => {
+                format!("two motions are sealed for version {height}, below the anchor: {below_anchor}")
+            }
+            Alarm::AnchorLost { height } => format!("the anchored version {height} is lost"),
             Alarm::StruckOut { peer } => format!("{} struck out", self.name_of(peer)),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::charter::Anchor;
 use crate::control::VerifiedControl;
 use crate::effect::{
     Alarm, CloseReason, Effect, ExchangeId, Idempotency, ImportOutcome, Input, LinkId, LinkUp, RecordWrite, Remembered,
@@ -38,6 +39,7 @@ pub(super) struct Disk {
     headers: BTreeMap<EnvelopeId, AttestedHeader>,
     bodies: BTreeMap<EnvelopeId, Arc<[u8]>>,
     remembered: Vec<Remembered>,
+    anchor: Option<Anchor>,
 }
 
 impl Disk {
@@ -58,6 +60,7 @@ impl Disk {
                 self.bodies.insert(id, bytes);
             }
             SaveOp::Remember(remembered) => self.remembered.push(remembered),
+            SaveOp::Anchor(anchor) => self.anchor = Some(anchor),
         }
     }
 
@@ -197,7 +200,7 @@ impl World {
     }
 
     fn start(&self, config: &Config, rules: Rules, disk: &Disk) -> Replica {
-        let mut state = State::under(self.alliance.anchor(), rules);
+        let mut state = State::under(disk.anchor.unwrap_or(self.alliance.anchor()), rules);
         state.admit(disk.elements());
         Replica::new(config.clone(), rules, Stored { state, remembered: disk.remembered.clone() })
     }

@@ -84,11 +84,17 @@ impl Desk {
 fn envelope(ops: &[SaveOp]) -> Option<PushedEnvelope> {
     let header = ops.iter().find_map(|op| match op {
         SaveOp::Header(header) => Some(header),
-        SaveOp::Body { .. } | SaveOp::Control(_) | SaveOp::Signature { .. } | SaveOp::Remember(_) => None,
+        SaveOp::Body { .. }
+        | SaveOp::Control(_)
+        | SaveOp::Signature { .. }
+        | SaveOp::Remember(_)
+        | SaveOp::Anchor(_) => None,
     })?;
     let body = ops.iter().find_map(|op| match op {
         SaveOp::Body { bytes, .. } => Some(bytes.clone()),
-        SaveOp::Header(_) | SaveOp::Control(_) | SaveOp::Signature { .. } | SaveOp::Remember(_) => None,
+        SaveOp::Header(_) | SaveOp::Control(_) | SaveOp::Signature { .. } | SaveOp::Remember(_) | SaveOp::Anchor(_) => {
+            None
+        }
     })?;
     Some(PushedEnvelope { header: header.header().encode(), signature: *header.signature()?, body })
 }
