@@ -9,6 +9,7 @@ use crate::charter::CharterCommand;
 use crate::found::genesis::GenesisCommand;
 use crate::found::root::RootCommand;
 use crate::found::roster::RosterCommand;
+use crate::guards::{ConfirmArgs, RestoreArgs};
 use crate::home::InitArgs;
 use crate::import::ImportCommand;
 use crate::output::Color;
@@ -116,5 +117,17 @@ pub enum NodeCommand {
         /// Hash every record again and check every signature.
         #[arg(long)]
         deep: bool,
+        /// Check this backup instead of the home's store.
+        #[arg(long, value_name = "FILE")]
+        backup: Option<PathBuf>,
     },
+    /// Copy the record into a new file, without keys; also beside a running node.
+    Backup {
+        /// The file to write; it must not be there yet.
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the store; the node then writes nothing until `confirm`.
+    Restore(RestoreArgs),
+    /// Let a restored or stopped node write again: shows what it would adopt, and adopts it with --adopt.
+    Confirm(ConfirmArgs),
 }

@@ -9,6 +9,7 @@ mod check;
 mod control;
 mod failure;
 mod found;
+mod guards;
 mod home;
 mod import;
 mod output;
@@ -66,9 +67,16 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
         Command::Charter(command) => charter::run(&home?, command, output),
         Command::Init(args) => home::init(&home?, args, output),
         Command::Node(NodeCommand::Run(args)) => run::run(&home?, args, output),
-        Command::Node(NodeCommand::Check { deep }) => {
-            check::run(&home?, if *deep { Depth::Deep } else { Depth::Quick }, output)
+        Command::Node(NodeCommand::Check { deep, backup }) => {
+            let depth = if *deep { Depth::Deep } else { Depth::Quick };
+            match backup {
+                Some(backup) => check::run(backup, depth, output),
+                None => check::run(&home?.store(), depth, output),
+            }
         }
+        Command::Node(NodeCommand::Backup { file }) => guards::backup(&home?, file, output),
+        Command::Node(NodeCommand::Restore(args)) => guards::restore(&home?, args, output),
+        Command::Node(NodeCommand::Confirm(args)) => guards::confirm(args, &Api::of(&home?)?, output),
         Command::Peers { command } => peers::run(command.as_ref(), &Api::of(&home?)?, output),
         Command::Bench(args) => bench::run(args, output),
         Command::Import(command) => import::run(command, &Api::of(&home?)?, output),

@@ -2,6 +2,7 @@
 
 pub mod aid;
 pub mod charter;
+pub mod confirm;
 pub mod explain;
 pub mod export;
 pub mod node;

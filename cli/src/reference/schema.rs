@@ -16,6 +16,7 @@ use crate::check::NodeCheck;
 use crate::found::genesis::GenesisShown;
 use crate::found::root::{NewRoot, RootLog};
 use crate::found::roster::RosterShown;
+use crate::guards::{NodeBackup, NodeRestored};
 use crate::home::NewHome;
 use crate::import::Imported;
 use crate::query::Exported;
@@ -31,8 +32,10 @@ use crate::run::Settings;
     Imported,
     NewHome,
     NewRoot,
+    NodeBackup,
     NodeCheck,
     RootLog,
+    NodeRestored,
     RosterShown,
     Settings,
     report::Report,
@@ -60,6 +63,9 @@ pub fn answers(path: &str) -> &'static [&'static str] {
         "init" => &["NewHome"],
         "node run" => &["Settings"],
         "node check" => &["NodeCheck"],
+        "node backup" => &["NodeBackup"],
+        "node restore" => &["NodeRestored"],
+        "node confirm" => &["Adoption", "ConfirmAnswer"],
         "peers" => &["Peers"],
         "peers add" | "peers remove" => &["PeerAnswer"],
         "import kiel" | "import fts" => &["Imported"],

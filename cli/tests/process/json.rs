@@ -54,9 +54,31 @@ fn every_answer_in_json_fits_its_schema() {
     checked.run(Some(&ukr), "peers add", &["/ip4/127.0.0.1/tcp/9"]);
     checked.run(Some(&ukr), "peers", &[]);
     assert_eq!(checked.run(Some(&ukr), "peers remove", &["127.0.0.1:9"])["changed"], true);
+    guards(&mut checked, ukr, &pol, &alliance);
     checked.run(None, "bench", &["--statements", "1100", "--rounds", "1"]);
     checked.run.extend(LABORATORY.map(str::to_owned));
     assert_eq!(checked.run, checked.schema.commands(), "every described command was run, and no other");
+}
+
+/// Backs a node up, puts the backup back, and confirms it.
+fn guards(checked: &mut Checked, ukr: Node, pol: &Node, alliance: &Alliance) {
+    let backup = alliance.path("UKR.backup");
+    let made = checked.run(Some(&ukr), "node backup", &[&backup]);
+    assert_keys(&made, "file node envelopes bodies control");
+    need(&ukr, "11");
+    assert_eq!(ukr.stop(), 0);
+    let home = alliance.home("UKR");
+    let restored = checked.run(None, "node restore", &["--home", &home, &backup, "--replace"]);
+    assert_eq!(restored["envelopes"], made["envelopes"]);
+    let ukr = alliance.start("UKR", &["--peer", &pol.address]);
+    let look = until("nothing stands against it", || {
+        let ran = ukr.run(&["node", "confirm", "--json"]);
+        (ran.code == 0).then(|| ran.json())
+    });
+    checked.answered("node confirm", &look);
+    let adopt = format!("{}:{}", look["seq"], look["envelope"].as_str().expect("an id"));
+    let confirmed = checked.run(Some(&ukr), "node confirm", &["--adopt", &adopt]);
+    assert_eq!(confirmed["seq"], look["seq"]);
 }
 
 /// Founds an alliance of two and enrols and retires a node of one.

@@ -3,6 +3,7 @@
 mod bad_input;
 mod crash;
 mod founding;
+mod guards;
 mod harness;
 mod joining;
 mod json;

@@ -29,6 +29,8 @@ use super::routes;
         routes::watch_changes,
         routes::write,
         routes::control,
+        routes::authoring,
+        routes::confirm,
         routes::metrics,
         routes::healthz,
         routes::readyz,

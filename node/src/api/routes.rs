@@ -7,14 +7,17 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Json, Router};
+use comity_protocol::effect::Evidence;
+use comity_protocol::ids::{EnvelopeId, Tip};
 use serde::Deserialize;
 use tokio::sync::watch;
 use utoipa::IntoParams;
 
 use super::extract::{Asked, Sent};
 use super::model::{
-    Board, CharterExport, ControlAnswer, ControlRequest, Coverage, Explanation, Flags, Gaps, Listing, Log, Nations,
-    PeerAnswer, PeerRequest, Peers, Problem, Shown, Status, WriteAnswer, WriteRequest,
+    Adoption, Board, CharterExport, ConfirmAnswer, ConfirmRequest, ControlAnswer, ControlRequest, Coverage, Explanation,
+    Flags, Gaps, Listing, Log, Nations, PeerAnswer, PeerRequest, Peers, Problem, Shown, Status, WriteAnswer,
+    WriteRequest,
 };
 use super::{Refusal, events, openapi};
 use crate::answers;
@@ -52,6 +55,7 @@ pub(super) fn table() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/watch", get(watch_changes)),
         ("/v1/write", post(write)),
         ("/v1/control", post(control)),
+        ("/v1/authoring", get(authoring).merge(post(confirm))),
         ("/metrics", get(metrics)),
         ("/healthz", get(healthz)),
         ("/readyz", get(readyz)),
@@ -298,6 +302,24 @@ pub(super) async fn control(State(api): State<Api>, Sent(request): Sent<ControlR
         }
     }
     api.driver.import(records).await.map(Json)
+}
+
+/// What a stopped node would adopt, and what stands against it.
+#[utoipa::path(get, path = "/v1/authoring",
+    responses((status = 200, body = Adoption), (status = "default", body = Problem)))]
+pub(super) async fn authoring(State(api): State<Api>) -> Answered<Adoption> {
+    api.driver.read(|reading| Ok(answers::confirm::adoption(reading))).await.map(Json)
+}
+
+/// Takes the own chain for whole, so that a stopped node authors again.
+#[utoipa::path(post, path = "/v1/authoring", request_body = ConfirmRequest,
+    responses((status = 200, body = ConfirmAnswer), (status = "default", body = Problem)))]
+pub(super) async fn confirm(State(api): State<Api>, Sent(request): Sent<ConfirmRequest>) -> Answered<ConfirmAnswer> {
+    let Some(id) = EnvelopeId::from_hex(&request.envelope) else {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "the envelope is not 64 hexadecimal digits"));
+    };
+    let evidence = if request.without_peers { Evidence::Nobody } else { Evidence::Peers };
+    api.driver.confirm(Tip { seq: request.seq, id }, evidence).await.map(Json)
 }
 
 /// Dials a peer from now on, also after a restart.

@@ -1,12 +1,13 @@
 //! The driver's door: what the rest of the process asks of it.
 
-use comity_protocol::ids::Timestamp;
+use comity_protocol::effect::Evidence;
+use comity_protocol::ids::{Timestamp, Tip};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::Reading;
 use super::views::Views;
 use crate::api::Refusal;
-use crate::api::model::{Change, ControlAnswer, Draft, PeerAnswer, WriteAnswer};
+use crate::api::model::{Change, ConfirmAnswer, ControlAnswer, Draft, PeerAnswer, WriteAnswer};
 use crate::config::PeerAddress;
 use crate::transport::{NetStatus, TransportHandle};
 
@@ -39,6 +40,15 @@ pub(super) enum Call {
         records: Vec<(u8, Vec<u8>)>,
         /// The answer.
         answer: Answer<ControlAnswer>,
+    },
+    /// Take the own chain for whole, so that the node authors again.
+    Confirm {
+        /// Where it ends, as the caller saw it.
+        adopt: Tip,
+        /// What the caller rests on.
+        evidence: Evidence,
+        /// The answer.
+        answer: Answer<ConfirmAnswer>,
     },
     /// Dial a peer from now on.
     AddPeer {
@@ -112,6 +122,14 @@ impl Handle {
     /// Why none was; that one is refused is part of the answer.
     pub async fn import(&self, records: Vec<(u8, Vec<u8>)>) -> Result<ControlAnswer, Refusal> {
         self.ask(|answer| Call::Import { records, answer }).await
+    }
+
+    /// Takes the own chain for whole up to `adopt`, so that the node authors again.
+    ///
+    /// # Errors
+    /// What stands against it.
+    pub async fn confirm(&self, adopt: Tip, evidence: Evidence) -> Result<ConfirmAnswer, Refusal> {
+        self.ask(|answer| Call::Confirm { adopt, evidence, answer }).await
     }
 
     /// Dials a peer from now on, also after a restart.

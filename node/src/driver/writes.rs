@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use comity_protocol::effect::{
-    Idempotency, ImportOutcome, RecordWrite, RequestId, WriteRefused, WriteRequest, Written,
+    ConfirmRefused, HaltReason, Idempotency, ImportOutcome, RecordWrite, RequestId, WriteRefused, WriteRequest, Written,
 };
 use comity_protocol::evaluate::State;
-use comity_protocol::ids::{EnvelopeId, NationId};
+use comity_protocol::ids::{EnvelopeId, NationId, Tip};
 use comity_protocol::keys::tagged_hash;
 use comity_protocol::limits::NATIONS_MAX;
 use comity_protocol::statement::draft::{Draft, DraftError, DraftFault};
 use tokio::time::Instant;
 
 use super::handle::{Answer, Write, WriteCall};
+use crate::answers;
 use crate::api::Refusal;
-use crate::api::model::{self, ControlAnswer, ControlRefusal, WriteAnswer};
+use crate::api::model::{self, ConfirmAnswer, ControlAnswer, ControlRefusal, WriteAnswer};
 use crate::store::SaveError;
 
 /// Writes and imports that were not answered yet.
@@ -25,6 +26,7 @@ pub(super) struct Writes {
     last: u64,
     writes: BTreeMap<RequestId, Pending>,
     imports: BTreeMap<RequestId, Answer<ControlAnswer>>,
+    confirms: BTreeMap<RequestId, Answer<ConfirmAnswer>>,
 }
 
 struct Pending {
@@ -69,6 +71,13 @@ impl Writes {
     pub(super) fn take_import(&mut self, answer: Answer<ControlAnswer>) -> RequestId {
         let request = self.next();
         self.imports.insert(request, answer);
+        request
+    }
+
+    /// Takes a confirmation.
+    pub(super) fn take_confirm(&mut self, answer: Answer<ConfirmAnswer>) -> RequestId {
+        let request = self.next();
+        self.confirms.insert(request, answer);
         request
     }
 
@@ -120,6 +129,16 @@ impl Writes {
         answer(caller, Ok(result));
     }
 
+    /// The node authors again, or not.
+    pub(super) fn confirmed(&mut self, request: RequestId, outcome: Result<Tip, ConfirmRefused>, state: &State) {
+        let Some(caller) = self.confirms.remove(&request) else { return };
+        let outcome = match outcome {
+            Ok(tip) => Ok(ConfirmAnswer { seq: tip.seq, envelope: tip.id.hex() }),
+            Err(refused) => Err(answers::confirm::refusal(&refused, state)),
+        };
+        answer(caller, outcome);
+    }
+
     /// The next moment at which a caller stops waiting.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.writes.values().filter_map(|pending| Some(pending.written.as_ref()?.1)).min()
@@ -156,6 +175,9 @@ impl Writes {
             answer(pending.answer, Err(not_saved(error)));
         }
         for caller in std::mem::take(&mut self.imports).into_values() {
+            answer(caller, Err(not_saved(error)));
+        }
+        for caller in std::mem::take(&mut self.confirms).into_values() {
             answer(caller, Err(not_saved(error)));
         }
     }
@@ -216,7 +238,12 @@ pub(super) fn write_refused(refused: &WriteRefused) -> Refusal {
         WriteRefused::NotActive => {
             (StatusCode::FORBIDDEN, Some("have the nation's root sign a roster with this node, see `comity roster`"))
         }
-        WriteRefused::Halted(_) => (StatusCode::CONFLICT, Some("see `comity status`")),
+        WriteRefused::Halted(HaltReason::Restored { .. } | HaltReason::ForeignOwn { .. }) => {
+            (StatusCode::CONFLICT, Some("see `comity node confirm`"))
+        }
+        WriteRefused::Halted(
+            HaltReason::Rules { .. } | HaltReason::Forked { .. } | HaltReason::OwnBodyMissing { .. },
+        ) => (StatusCode::CONFLICT, Some("see `comity status`")),
         WriteRefused::TooManyWaiting => {
             (StatusCode::SERVICE_UNAVAILABLE, Some("write without --wait, or wait until others have their answer"))
         }

@@ -312,6 +312,9 @@ impl Replica {
     /// A peer holds a set that we had ourselves.
     pub(super) fn shown_all(&mut self, id: LinkId, set: &[FrontierEntry]) {
         let Some(key) = self.links.get(&id).map(|link| link.peer) else { return };
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.compared = true;
+        }
         for entry in set {
             self.shown(key, entry);
         }

@@ -153,7 +153,7 @@ impl Replica {
             Receipt::Held | Receipt::OtherAlliance | Receipt::UnknownAuthor => return,
         }
         if author == self.me {
-            self.own_came_from_elsewhere(attested.tip());
+            self.own_came_from_elsewhere(attested.tip(), &mut batch.ops);
         }
         let body = body_fits.then(|| Arc::clone(&envelope.body));
         batch.take(attested, body);
@@ -213,11 +213,23 @@ impl Replica {
         }
     }
 
-    /// An envelope under the own key that this node did not write (4.12).
-    fn own_came_from_elsewhere(&mut self, tip: Tip) {
-        if self.rules.keeps(Rule::HaltOnForeignOwn) {
-            self.halt(HaltReason::ForeignOwn { tip });
+    /// An envelope under the own key that this node does not hold (4.12): it stops authoring, also after a restart.
+    ///
+    /// A restored home wants its own envelopes back, and has stopped already.
+    fn own_came_from_elsewhere(&mut self, tip: Tip, ops: &mut Vec<SaveOp>) {
+        if self.author.halted.is_some() || !self.rules.keeps(Rule::HaltOnForeignOwn) || self.signed_here(&tip.id) {
+            return;
         }
+        ops.push(SaveOp::Halt { tip });
+        let reason = HaltReason::ForeignOwn { tip };
+        self.author.halted = Some(reason);
+        self.effects.push_back(Effect::Alarm(Alarm::Halted(reason)));
+    }
+
+    /// Whether this node is known to have signed an envelope that it does not hold: a held one stands on it, or the home
+    /// names it. Its row was damaged, then.
+    fn signed_here(&self, id: &EnvelopeId) -> bool {
+        *id == self.author.signed.id || self.state.chain(&self.me).is_some_and(|chain| chain.wants_parent(id))
     }
 
     /// Takes in a run that was asked for: all of it or nothing.
@@ -287,7 +299,13 @@ impl Replica {
     fn take_run(&mut self, id: LinkId, author: AuthorId, items: Vec<VerifiedItem>) {
         let mut batch = Batch::default();
         let few = items.len() <= RELAY_RUN_ITEMS_MAX;
-        for VerifiedItem { header, body } in items {
+        // Of a run of the own chain, what lies below an envelope that was signed here was signed here too.
+        let known_to = if author == self.me {
+            items.iter().rposition(|item| self.signed_here(&item.header.id())).map_or(0, |last| last + 1)
+        } else {
+            0
+        };
+        for (at, VerifiedItem { header, body }) in items.into_iter().enumerate() {
             let held = self.state.chain(&author).and_then(|chain| chain.get(&header.id()));
             match held {
                 Some(held) => {
@@ -305,8 +323,8 @@ impl Replica {
                     }
                 }
                 None => {
-                    if author == self.me {
-                        self.own_came_from_elsewhere(header.tip());
+                    if author == self.me && at >= known_to {
+                        self.own_came_from_elsewhere(header.tip(), &mut batch.ops);
                     }
                     self.counters.run_items_taken += 1;
                     if few && body.is_some() && header.signature().is_some() {
@@ -401,13 +419,6 @@ impl Replica {
             }
             ControlReceipt::OtherAlliance => Err(ImportRefused::OtherAlliance),
             ControlReceipt::UnknownRoot | ControlReceipt::UnknownBase => Err(ImportRefused::NoEffect),
-        }
-    }
-
-    pub(super) fn halt(&mut self, reason: HaltReason) {
-        if self.author.halted.is_none() {
-            self.author.halted = Some(reason);
-            self.effects.push_back(Effect::Alarm(Alarm::Halted(reason)));
         }
     }
 }

@@ -225,6 +225,11 @@ impl Replica {
                     && link.is_full()
                 {
                     link.outbox.caught_up();
+                    if outcome == Outcome::Complete
+                        && let Some(peer) = self.peers.get_mut(&link.peer)
+                    {
+                        peer.compared = true;
+                    }
                 }
                 self.relay_now(id);
             }

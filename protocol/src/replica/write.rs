@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::Replica;
 use super::peers::RULES_MAX;
 use crate::effect::{
-    Effect, HaltReason, Idempotency, RecordWrite, Remembered, Replaces, SaveOp, Storage, WriteRefused, WriteRequest,
-    Written,
+    Authoring, Effect, HaltReason, Idempotency, RecordWrite, Remembered, Replaces, SaveOp, Storage, WriteRefused,
+    WriteRequest, Written,
 };
 use crate::envelope::{AttestedHeader, SignedHeader};
 use crate::evaluate::{AuthorError, Element};
 use crate::guard::DraftWrite;
-use crate::ids::{Digest, EnvelopeId};
+use crate::ids::{Digest, EnvelopeId, Tip};
 use crate::keys::SecretKey;
 use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, REMEMBERED_MAX, WRITES_PER_REQUEST_MAX};
 use crate::rules::Rule;
@@ -22,6 +22,8 @@ pub(super) struct Author {
     key: SecretKey,
     /// Why nothing is signed any more.
     pub(super) halted: Option<HaltReason>,
+    /// The last envelope that this key is known to have signed before the start.
+    pub(super) signed: Tip,
     remembered: BTreeMap<String, (u64, Remembered)>,
     /// The keys by age, so that the oldest is forgotten first.
     by_age: BTreeMap<u64, String>,
@@ -31,10 +33,16 @@ pub(super) struct Author {
 }
 
 impl Author {
-    pub(super) fn new(key: SecretKey, remembered: Vec<Remembered>) -> Self {
+    pub(super) fn new(key: SecretKey, remembered: Vec<Remembered>, authoring: Authoring, signed: Tip) -> Self {
+        let halted = match authoring {
+            Authoring::Free => None,
+            Authoring::Restored { sentinel, stored } => Some(HaltReason::Restored { sentinel, stored }),
+            Authoring::Halted(reason) => Some(reason),
+        };
         let mut author = Self {
             key,
-            halted: None,
+            halted,
+            signed,
             remembered: BTreeMap::new(),
             by_age: BTreeMap::new(),
             next_age: 0,

@@ -138,6 +138,7 @@ impl Equivocate {
             | Effect::Admission(_)
             | Effect::Held { .. }
             | Effect::Imported { .. }
+            | Effect::Confirmed { .. }
             | Effect::Changed(_)
             | Effect::Alarm(_) => Rewritten::Kept,
         }

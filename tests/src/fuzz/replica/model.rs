@@ -40,6 +40,7 @@ impl Disk {
                 self.bodies.insert(id, bytes);
             }
             SaveOp::Remember(remembered) => self.remembered.push(remembered),
+            SaveOp::Halt { .. } | SaveOp::Release { .. } => {}
         }
     }
 
