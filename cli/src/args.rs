@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArgs;
 use crate::charter::CharterCommand;
+use crate::decision::DecisionCommand;
 use crate::found::genesis::GenesisCommand;
 use crate::found::root::RootCommand;
 use crate::found::roster::RosterCommand;
@@ -60,6 +61,9 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<PeersCommand>,
     },
+    /// Decisions by silence: what nobody objects to in time stands.
+    #[command(subcommand)]
+    Decision(DecisionCommand),
     /// Take other people's data into this nation's section, as observations only.
     #[command(subcommand)]
     Import(ImportCommand),

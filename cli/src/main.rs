@@ -7,6 +7,7 @@ mod bench;
 mod charter;
 mod check;
 mod control;
+mod decision;
 mod failure;
 mod found;
 mod home;
@@ -71,6 +72,7 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
         }
         Command::Peers { command } => peers::run(command.as_ref(), &Api::of(&home?)?, output),
         Command::Bench(args) => bench::run(args, output),
+        Command::Decision(command) => decision::run(command, &Api::of(&home?)?, output),
         Command::Import(command) => import::run(command, &Api::of(&home?)?, output),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut command(), "comity", &mut std::io::stdout());

@@ -2,6 +2,7 @@
 
 pub mod aid;
 pub mod charter;
+pub mod decision;
 pub mod explain;
 pub mod export;
 pub mod node;

@@ -44,7 +44,21 @@ use crate::run::Settings;
 struct Offline;
 
 /// Fields that hold a moment wherever they stand.
-const MOMENTS: [&str; 9] = ["as_of", "at", "created", "heard", "last_heard", "now", "since", "started", "time"];
+const MOMENTS: [&str; 13] = [
+    "as_of",
+    "at",
+    "closes_at",
+    "created",
+    "deadline",
+    "heard",
+    "last_heard",
+    "now",
+    "opens_at",
+    "seen_at",
+    "since",
+    "started",
+    "time",
+];
 
 /// Returns the names of what a command prints with `--json`; none where it prints no JSON of its own.
 pub fn answers(path: &str) -> &'static [&'static str] {
@@ -78,6 +92,9 @@ pub fn answers(path: &str) -> &'static [&'static str] {
         "gaps" => &["Gaps"],
         "flags" => &["Flags"],
         "export" => &["ExportLine", "Exported"],
+        "decision list" => &["Decisions"],
+        "decision show" => &["Decision"],
+        _ if path.starts_with("decision ") => &["WriteAnswer"],
         _ => statement(path),
     }
 }

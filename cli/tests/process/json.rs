@@ -45,6 +45,7 @@ fn every_answer_in_json_fits_its_schema() {
     let pol = alliance.start("POL", &["--peer", &ukr.address]);
     until("they are linked", || (ukr.connected() == 1).then_some(()));
     statements(&mut checked, &ukr, &pol);
+    decisions(&mut checked, &ukr, &pol, &alliance);
     reading(&mut checked, &ukr, &alliance);
     imports(&mut checked, &ukr, &alliance);
     checked.run(Some(&ukr), "roster import", &[&alliance.path("DEU.roster")]);
@@ -164,6 +165,29 @@ fn statements(checked: &mut Checked, ukr: &Node, pol: &Node) {
             }
         }
     }
+}
+
+/// Proposes, answers in every way, and looks at it.
+fn decisions(checked: &mut Checked, ukr: &Node, pol: &Node, alliance: &Alliance) {
+    let text = alliance.path("text.txt");
+    fs::write(&text, "POL leads on shelter.\n").expect("our own file");
+    let mut propose = |checked: &mut Checked, title: &str| {
+        let args = ["--title", title, "--text", &text, "--closes-at", "2999-12-01T12:00:00Z", "--wait", "1"];
+        let written = checked.run(Some(ukr), "decision propose", &[&args[..], &["--effect", "lead=POL"]].concat());
+        written["record"].as_str().expect("a record").to_owned()
+    };
+    let (first, second) = (propose(checked, "first"), propose(checked, "second"));
+    for verb in ["seen", "assent", "extend"] {
+        checked.run(Some(pol), &format!("decision {verb}"), &[&first]);
+    }
+    checked.run(Some(pol), "decision reserve", &[&second, "--text", "as far as our law allows"]);
+    checked.run(Some(pol), "decision object", &[&second, "--text", "not without our parliament"]);
+    let shown = checked.run(Some(pol), "decision show", &[&second]);
+    assert_eq!((&shown["state"], &shown["effect"]["lead"]), (&json!("broken"), &json!("POL")), "{shown:#}");
+    checked.run(Some(ukr), "decision amend", &[&first, "--closes-at", "2999-12-02"]);
+    checked.run(Some(ukr), "decision withdraw", &[&second]);
+    let listed = checked.run(Some(ukr), "decision list", &[]);
+    assert!(listed["rows"].as_array().is_some_and(|rows| rows.len() >= 3), "{listed:#}");
 }
 
 /// Looks at everything, and asserts what the issue asks of `status` and `gaps`.

@@ -73,6 +73,14 @@ impl<'a> Rows<'a> {
             Kind::Hub => view.hubs.iter().filter_map(|row| plain(&row.head)).collect(),
             Kind::Profile => view.profiles.iter().filter_map(|row| plain(&row.head)).collect(),
             Kind::Observation => view.observations.iter().filter_map(|row| plain(&row.head)).collect(),
+            Kind::Propose => {
+                let latest = view.decisions.iter().filter(|row| row.latest);
+                latest.filter_map(|row| with(&row.head, row.state.name())).collect()
+            }
+            Kind::Seen | Kind::Assent | Kind::Object | Kind::Reserve | Kind::RequestExtension => {
+                let of_kind = view.answers.iter().filter(|row| row.head.name.kind == kind);
+                of_kind.filter_map(|row| plain(&row.head)).collect()
+            }
         };
         let invalid = view.invalid.iter().filter(|row| row.name.kind == kind && asked(&row.name));
         rows.extend(invalid.map(|row| self.invalid(row)));

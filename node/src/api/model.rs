@@ -5,6 +5,7 @@
 
 mod aid;
 mod charter;
+mod decision;
 mod node;
 mod write;
 
@@ -16,6 +17,7 @@ pub use charter::{
     CharterExport, CharterState, ConflictRow, CutRow, HealthRow, HeldWhole, LastHeard, MemberRow, MotionChange,
     MotionRow, Motions, ParentRow, RemovedRow, RoundRow, VersionMade,
 };
+pub use decision::{Decision, DecisionAnswer, DecisionProof, Decisions, Participant};
 pub use node::{
     Authoring, Change, Charter, Fork, Lag, Log, LogRow, NationRow, Nations, NodeRow, PeerRow, PeerSummary, Peers,
     Status,

@@ -25,6 +25,8 @@ use super::routes;
         routes::gaps,
         routes::list,
         routes::flags,
+        routes::decisions,
+        routes::decision,
         routes::export,
         routes::watch_changes,
         routes::write,

@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 
 use super::extract::{Asked, Sent};
 use super::model::{
-    Board, CharterExport, ControlAnswer, ControlRequest, Coverage, Explanation, Flags, Gaps, Listing, Log, Nations,
+    Board, CharterExport, ControlAnswer, ControlRequest, Coverage, Decision, Decisions, Explanation, Flags, Gaps, Listing, Log, Nations,
     PeerAnswer, PeerRequest, Peers, Problem, Shown, Status, WriteAnswer, WriteRequest,
 };
 use super::{Refusal, events, openapi};
@@ -48,6 +48,8 @@ pub(super) fn table() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/gaps", get(gaps)),
         ("/v1/list", get(list)),
         ("/v1/flags", get(flags)),
+        ("/v1/decisions", get(decisions)),
+        ("/v1/decision", get(decision)),
         ("/v1/export", get(export)),
         ("/v1/watch", get(watch_changes)),
         ("/v1/write", post(write)),
@@ -232,6 +234,21 @@ pub(super) async fn list(State(api): State<Api>, Asked(query): Asked<ListQuery>)
     responses((status = 200, body = Flags), (status = "default", body = Problem)))]
 pub(super) async fn flags(State(api): State<Api>, Asked(query): Asked<AtQuery>) -> Answered<Flags> {
     api.driver.view(query.as_of, |outlook| Ok(answers::aid::flags(outlook))).await.map(Json)
+}
+
+/// Proposals, by deadline.
+#[utoipa::path(get, path = "/v1/decisions", params(AtQuery),
+    responses((status = 200, body = Decisions), (status = "default", body = Problem)))]
+pub(super) async fn decisions(State(api): State<Api>, Asked(query): Asked<AtQuery>) -> Answered<Decisions> {
+    api.driver.view(query.as_of, |outlook| Ok(answers::decision::decisions(outlook))).await.map(Json)
+}
+
+/// One proposal: who assented, kept silence, objected, and what is still to be proved.
+#[utoipa::path(get, path = "/v1/decision", params(RefQuery),
+    responses((status = 200, body = Decision), (status = "default", body = Problem)))]
+pub(super) async fn decision(State(api): State<Api>, Asked(query): Asked<RefQuery>) -> Answered<Decision> {
+    let reference = query.reference;
+    api.driver.view(query.as_of, move |outlook| answers::decision::show(outlook, &reference)).await.map(Json)
 }
 
 /// All records, one a line; equal on all nodes with equal records.

@@ -30,8 +30,8 @@ pub(super) struct Views {
 /// A view that may serve again.
 #[derive(Debug)]
 struct Last {
-    /// Digest of the state it is computed from, which names the set.
-    state: Digest,
+    /// Digests of the state it is computed from and of what is held, which name the set with its bodies.
+    state: [Digest; 2],
     as_of: Timestamp,
     /// Callers that ask for the same while it is computed wait for it.
     view: Arc<OnceLock<Arc<View>>>,
@@ -39,7 +39,7 @@ struct Last {
 
 /// What the loop gives away.
 struct Taken {
-    state: Digest,
+    state: [Digest; 2],
     snapshot: Snapshot,
     as_of: Timestamp,
 }
@@ -101,7 +101,7 @@ impl Views {
     }
 
     /// Returns the last view if it is of the same set and of no later moment; otherwise room for a new one.
-    fn last_or_new(&self, state: Digest, as_of: Timestamp) -> Arc<OnceLock<Arc<View>>> {
+    fn last_or_new(&self, state: [Digest; 2], as_of: Timestamp) -> Arc<OnceLock<Arc<View>>> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
             Some(last) if last.state == state && last.may_hold_at(as_of) => Arc::clone(&last.view),
@@ -153,7 +153,7 @@ impl Handle {
             let as_of = as_of(moment.as_deref(), reading.now)?;
             let gathered = gather(reading)?;
             let state = reading.state();
-            Ok((Taken { state: state.state(), snapshot: Snapshot::of(state), as_of }, gathered))
+            Ok((Taken { state: [state.state(), state.held()], snapshot: Snapshot::of(state), as_of }, gathered))
         };
         let (taken, gathered) = self.read(take).await?;
         let views = self.views.clone();
@@ -202,7 +202,8 @@ mod tests {
         let views = Views::new();
         let ask = |state: &comity_protocol::evaluate::State, ms: u64| {
             let as_of = Timestamp(FOUNDED_MS + Timestamp::DAY_MS + ms);
-            let outlook = views.outlook(Taken { state: state.state(), snapshot: Snapshot::of(state), as_of });
+            let outlook =
+                views.outlook(Taken { state: [state.state(), state.held()], snapshot: Snapshot::of(state), as_of });
             let mut expected = comity_protocol::view::view(state, as_of);
             assert_eq!(outlook.as_of(), as_of);
             expected.as_of = outlook.view.as_of;

@@ -1,9 +1,11 @@
 //! The nations of an alliance with their open statements: what drafts are prepared against and views are computed from.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Kind;
 use super::reference::{Ref, RefText};
+use super::silence::Silence;
 use crate::charter::CharterMember;
 use crate::evaluate::State;
 use crate::ids::{EnvelopeId, NationId};
@@ -25,6 +27,7 @@ pub struct NationName {
 pub struct Ledger<'a> {
     nations: Vec<NationName>,
     tables: BTreeMap<NationId, &'a Table>,
+    silence: Arc<Silence>,
 }
 
 /// What members said by some moment, held apart from the state it was taken from.
@@ -34,6 +37,7 @@ pub struct Ledger<'a> {
 pub struct Snapshot {
     nations: Vec<NationName>,
     tables: BTreeMap<NationId, Table>,
+    silence: Arc<Silence>,
 }
 
 /// Most candidates an ambiguous reference lists.
@@ -65,17 +69,19 @@ impl Snapshot {
     /// Takes a snapshot of a state.
     pub fn of(state: &State) -> Self {
         let tables = state.nations().map(|member| (member.id, state.section(&member.id).table().clone()));
-        Self { nations: state.nations().map(name).collect(), tables: tables.collect() }
+        let silence = Arc::new(Silence::of(state));
+        Self { nations: state.nations().map(name).collect(), tables: tables.collect(), silence }
     }
 
     /// Returns the ledger of what was said.
     pub fn ledger(&self) -> Ledger<'_> {
-        Ledger::new(self.nations.clone(), self.tables.iter().map(|(nation, table)| (*nation, table)).collect())
+        let tables = self.tables.iter().map(|(nation, table)| (*nation, table)).collect();
+        Ledger::new(self.nations.clone(), tables).with_silence(Arc::clone(&self.silence))
     }
 }
 
 impl<'a> Ledger<'a> {
-    /// Returns the ledger of a state: its members and what they say in the open.
+    /// Returns the ledger of a state: its members and what they say in the open, without what chains prove.
     pub fn of(state: &'a State) -> Self {
         let tables = state.nations().map(|member| (member.id, state.section(&member.id).table())).collect();
         Self::new(state.nations().map(name).collect(), tables)
@@ -85,7 +91,19 @@ impl<'a> Ledger<'a> {
     pub fn new(mut nations: Vec<NationName>, tables: BTreeMap<NationId, &'a Table>) -> Self {
         nations.sort_by_key(|nation| nation.id);
         nations.dedup_by_key(|nation| nation.id);
-        Self { nations, tables }
+        Self { nations, tables, silence: Arc::default() }
+    }
+
+    /// Returns this ledger with what the chains prove about its proposals; without it no silence is proved.
+    #[must_use]
+    pub fn with_silence(mut self, silence: Arc<Silence>) -> Self {
+        self.silence = silence;
+        self
+    }
+
+    /// What the chains prove about proposals.
+    pub fn silence(&self) -> &Silence {
+        &self.silence
     }
 
     /// Returns the members, ascending by id.

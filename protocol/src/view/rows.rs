@@ -537,6 +537,10 @@ pub enum FlagCode {
     ClockSkew,
     /// C23.
     NotAuthorised,
+    /// C24: a closed proposal waits for proofs of silence, or an objection came late.
+    LateArrival,
+    /// C25.
+    RivalProposal,
     /// The fields break the table of kinds (spec 4.19).
     Invalid,
 }
@@ -563,6 +567,8 @@ impl FlagCode {
             Self::Pending => "pending",
             Self::ClockSkew => "clock-skew",
             Self::NotAuthorised => "not-authorised",
+            Self::LateArrival => "late-arrival",
+            Self::RivalProposal => "rival-proposal",
             Self::Invalid => "invalid",
         }
     }
@@ -587,6 +593,8 @@ impl FlagCode {
             Self::Pending => "C21",
             Self::ClockSkew => "C22",
             Self::NotAuthorised => "C23",
+            Self::LateArrival => "C24",
+            Self::RivalProposal => "C25",
             Self::Invalid => "4.19",
         }
     }
