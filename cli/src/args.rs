@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArgs;
 use crate::charter::CharterCommand;
+use crate::forks::{ForksCommand, RestateArgs};
 use crate::found::genesis::GenesisCommand;
 use crate::found::root::RootCommand;
 use crate::found::roster::RosterCommand;
@@ -60,6 +61,14 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<PeersCommand>,
     },
+    /// Show what was said twice: by a node, by a root key that signed rosters, by the members that seal motions.
+    Forks {
+        /// What to do with one of them; without it all are listed.
+        #[command(subcommand)]
+        command: Option<ForksCommand>,
+    },
+    /// State anew what waits for ever since a key was cut.
+    Restate(RestateArgs),
     /// Take other people's data into this nation's section, as observations only.
     #[command(subcommand)]
     Import(ImportCommand),

@@ -8,6 +8,7 @@ mod charter;
 mod check;
 mod control;
 mod failure;
+mod forks;
 mod found;
 mod home;
 mod import;
@@ -70,6 +71,8 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
             check::run(&home?, if *deep { Depth::Deep } else { Depth::Quick }, output)
         }
         Command::Peers { command } => peers::run(command.as_ref(), &Api::of(&home?)?, output),
+        Command::Forks { command } => forks::run(matches.get_one("home"), command.as_ref(), output),
+        Command::Restate(args) => forks::restate(args, &Api::of(&home?)?, output),
         Command::Bench(args) => bench::run(args, output),
         Command::Import(command) => import::run(command, &Api::of(&home?)?, output),
         Command::Completions { shell } => {

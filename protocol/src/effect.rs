@@ -14,7 +14,7 @@ use crate::evaluate::Changes;
 use crate::guard::VoidReason;
 use crate::ids::{AuthorId, AuthorKey, ControlId, Digest, EnvelopeId, NationId, Tip};
 use crate::keys::Signature;
-use crate::value::Fields;
+use crate::value::{Fields, OpId};
 
 /// One link, as the transport numbers it; never used again after it went down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,6 +159,8 @@ pub enum Replaces {
     Surviving,
     /// Every surviving version, if the winner among them is this one (`--if-version`).
     IfWinner(EnvelopeId),
+    /// These versions of the record, all in the document; nothing is asked of the others (re-stating, D12).
+    Exactly(Vec<OpId>),
 }
 
 /// A caller's own name for a write (`--id`, `Idempotency-Key`).

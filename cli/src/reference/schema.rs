@@ -13,6 +13,7 @@ use utoipa::OpenApi;
 use crate::bench::BenchReport;
 use crate::charter::CharterExported;
 use crate::check::NodeCheck;
+use crate::forks::ForkProven;
 use crate::found::genesis::GenesisShown;
 use crate::found::root::{NewRoot, RootLog};
 use crate::found::roster::RosterShown;
@@ -27,6 +28,7 @@ use crate::run::Settings;
     BenchReport,
     CharterExported,
     Exported,
+    ForkProven,
     GenesisShown,
     Imported,
     NewHome,
@@ -63,6 +65,10 @@ pub fn answers(path: &str) -> &'static [&'static str] {
         "peers" => &["Peers"],
         "peers add" | "peers remove" => &["PeerAnswer"],
         "import kiel" | "import fts" => &["Imported"],
+        "forks" => &["Forks"],
+        "forks show" => &["ForkShown"],
+        "forks verify" => &["ForkProven"],
+        "restate" => &["Restated"],
         "bench" => &["BenchReport"],
         "testnet up" | "testnet status" => &["TestnetState"],
         "testnet down" => &["Stopped"],

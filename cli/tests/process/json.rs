@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use crate::forks::forked;
 use crate::harness::{Alliance, Node, comity, command, need, row, until};
 use crate::schema::Schema;
 
@@ -47,6 +48,7 @@ fn every_answer_in_json_fits_its_schema() {
     statements(&mut checked, &ukr, &pol);
     reading(&mut checked, &ukr, &alliance);
     imports(&mut checked, &ukr, &alliance);
+    forks(&mut checked);
     checked.run(Some(&ukr), "roster import", &[&alliance.path("DEU.roster")]);
     let charter = alliance.path("charter");
     checked.run(Some(&ukr), "charter export", &["--out", &charter]);
@@ -199,6 +201,20 @@ fn reading(checked: &mut Checked, ukr: &Node, alliance: &Alliance) {
         checked.answered("export", &serde_json::from_str(line).expect("one JSON object a line"));
     }
     watch(checked, ukr);
+}
+
+/// Looks at a fork and its proof.
+fn forks(checked: &mut Checked) {
+    let forked = forked();
+    let node = &forked.nodes[0];
+    until("it knows of the fork", || {
+        node.json(&["forks"])["rows"].as_array().filter(|rows| !rows.is_empty()).map(drop)
+    });
+    checked.run(Some(node), "forks", &[]);
+    let proof = forked.alliance.path("proof");
+    checked.run(Some(node), "forks show", &["UKR/UKR", "--proof", &proof]);
+    checked.run(None, "forks verify", &[&proof]);
+    checked.run(Some(&forked.nodes[2]), "restate", &["--dry-run"]);
 }
 
 /// Follows changes until one is told.

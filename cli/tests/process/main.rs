@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod crash;
+mod forks;
 mod founding;
 mod harness;
 mod joining;

@@ -13,8 +13,9 @@ use utoipa::IntoParams;
 
 use super::extract::{Asked, Sent};
 use super::model::{
-    Board, CharterExport, ControlAnswer, ControlRequest, Coverage, Explanation, Flags, Gaps, Listing, Log, Nations,
-    PeerAnswer, PeerRequest, Peers, Problem, Shown, Status, WriteAnswer, WriteRequest,
+    Board, CharterExport, ControlAnswer, ControlRequest, Coverage, Explanation, Flags, ForkShown, Forks, Gaps, Listing,
+    Log, Nations, PeerAnswer, PeerRequest, Peers, Problem, RestateRequest, Restated, Shown, Status, WriteAnswer,
+    WriteRequest,
 };
 use super::{Refusal, events, openapi};
 use crate::answers;
@@ -43,6 +44,9 @@ pub(super) fn table() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/log", get(log)),
         ("/v1/show", get(show)),
         ("/v1/explain", get(explain)),
+        ("/v1/forks", get(forks)),
+        ("/v1/fork", get(fork)),
+        ("/v1/restate", post(restate)),
         ("/v1/board", get(board)),
         ("/v1/coverage", get(coverage)),
         ("/v1/gaps", get(gaps)),
@@ -115,8 +119,20 @@ pub(super) struct ListQuery {
 pub(super) struct LogQuery {
     /// Code of the only nation to show.
     nation: Option<String>,
+    /// Only what stands so: `accepted`, `suspended`, `disavowed`, `post-removal`, `unlinked`, `waiting` or `void`; with what it
+    /// says.
+    standing: Option<String>,
     /// Most rows; 50 if absent, at most 10,000.
     limit: Option<usize>,
+}
+
+/// A fork.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ForkQuery {
+    /// `CODE/NODE` by label or first digits of the key, or `CODE` for a fork of its rosters.
+    of: String,
 }
 
 /// A form, and a moment.
@@ -176,7 +192,31 @@ pub(super) async fn charter_export(State(api): State<Api>) -> Answered<CharterEx
     responses((status = 200, body = Log), (status = "default", body = Problem)))]
 pub(super) async fn log(State(api): State<Api>, Asked(query): Asked<LogQuery>) -> Answered<Log> {
     let limit = query.limit.unwrap_or(50).min(10_000);
-    api.driver.read(move |reading| answers::node::log(reading, query.nation.as_deref(), limit)).await.map(Json)
+    let look = move |reading: &crate::driver::Reading<'_>| {
+        answers::node::log(reading, query.nation.as_deref(), query.standing.as_deref(), limit)
+    };
+    api.driver.read(look).await.map(Json)
+}
+
+/// Everything that said two things.
+#[utoipa::path(get, path = "/v1/forks",
+    responses((status = 200, body = Forks), (status = "default", body = Problem)))]
+pub(super) async fn forks(State(api): State<Api>) -> Answered<Forks> {
+    api.driver.read(|reading| Ok(answers::forks::forks(reading))).await.map(Json)
+}
+
+/// One fork with its proof and what to do about it.
+#[utoipa::path(get, path = "/v1/fork", params(ForkQuery),
+    responses((status = 200, body = ForkShown), (status = "default", body = Problem)))]
+pub(super) async fn fork(State(api): State<Api>, Asked(query): Asked<ForkQuery>) -> Answered<ForkShown> {
+    api.driver.read(move |reading| answers::forks::fork(reading, &query.of)).await.map(Json)
+}
+
+/// States anew what a cut left waiting.
+#[utoipa::path(post, path = "/v1/restate", request_body = RestateRequest,
+    responses((status = 200, body = Restated), (status = "default", body = Problem)))]
+pub(super) async fn restate(State(api): State<Api>, Sent(request): Sent<RestateRequest>) -> Answered<Restated> {
+    api.driver.restate(request).await.map(Json)
 }
 
 /// One record with its versions.

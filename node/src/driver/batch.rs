@@ -35,7 +35,11 @@ impl Batch {
     pub(super) fn call(&mut self, call: Call) {
         match call {
             Call::Read(read) => self.reads.push(read),
-            Call::Write(_) | Call::Import { .. } | Call::AddPeer { .. } | Call::RemovePeer { .. } => {
+            Call::Write(_)
+            | Call::Restate { .. }
+            | Call::Import { .. }
+            | Call::AddPeer { .. }
+            | Call::RemovePeer { .. } => {
                 self.calls.push(call);
             }
         }
@@ -116,6 +120,7 @@ impl Driver {
         match call {
             Call::Read(_) => {}
             Call::Write(call) => self.write(call),
+            Call::Restate { request, answer } => self.restate(&request, answer),
             Call::Import { records, answer } => {
                 let request = self.writes.take_import(answer);
                 self.handle(Input::Import { request, records });

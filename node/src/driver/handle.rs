@@ -6,7 +6,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::Reading;
 use super::views::Views;
 use crate::api::Refusal;
-use crate::api::model::{Change, ControlAnswer, Draft, PeerAnswer, WriteAnswer};
+use crate::api::model::{Change, ControlAnswer, Draft, PeerAnswer, RestateRequest, Restated, WriteAnswer};
 use crate::config::PeerAddress;
 use crate::transport::{NetStatus, TransportHandle};
 
@@ -33,6 +33,13 @@ pub(super) enum Call {
     Read(Read),
     /// Write a statement.
     Write(WriteCall),
+    /// State anew what a cut left waiting.
+    Restate {
+        /// Which.
+        request: RestateRequest,
+        /// The answer.
+        answer: Answer<Restated>,
+    },
     /// Take in control records.
     Import {
         /// Kind and signed form of each.
@@ -104,6 +111,14 @@ impl Handle {
     /// Why it was not written.
     pub async fn write(&self, write: Write) -> Result<WriteAnswer, Refusal> {
         self.ask(|answer| Call::Write(WriteCall { write, answer })).await
+    }
+
+    /// States anew what a cut left waiting; the answer comes when it is durable.
+    ///
+    /// # Errors
+    /// Why nothing was written; what was written before stays and is found by the next call.
+    pub async fn restate(&self, request: RestateRequest) -> Result<Restated, Refusal> {
+        self.ask(|answer| Call::Restate { request, answer }).await
     }
 
     /// Takes in control records: kind and signed form of each.

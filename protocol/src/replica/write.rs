@@ -183,12 +183,15 @@ impl Replica {
 
     fn draft_write(&self, write: RecordWrite) -> Result<DraftWrite, WriteRefused> {
         let RecordWrite { kind, id, replaces, fields } = write;
+        if let Replaces::Exactly(replaces) = replaces {
+            return Ok(DraftWrite { kind, id, replaces, fields });
+        }
         let record = self.state.section(&self.me.nation).table().record(&kind, &id);
         match (&replaces, record.and_then(|record| record.winner())) {
             (Replaces::Nothing, None) => {}
             (Replaces::Nothing, Some(_)) => return Err(WriteRefused::Exists { kind, id }),
             (Replaces::Surviving | Replaces::IfWinner(_), None) => return Err(WriteRefused::NoRecord { kind, id }),
-            (Replaces::Surviving, Some(_)) => {}
+            (Replaces::Surviving, Some(_)) | (Replaces::Exactly(_), _) => {}
             (Replaces::IfWinner(expected), Some(winner)) => {
                 let current = winner.source.envelope;
                 if current != *expected {
