@@ -23,7 +23,7 @@ use crate::table::{Column, counted, dash, short, table};
 pub enum ForksCommand {
     /// Show one fork in full: both statements, what stands, what is suspended, what to sign.
     Show {
-        /// NATION/NODE (its label, or the first digits of its key), or NATION for a fork of its rosters.
+        /// NATION/NODE (its label, or the first digits of its key), NATION for a fork of its rosters, or charter.
         fork: String,
         /// Write the portable proof into this file.
         #[arg(long, value_name = "FILE")]

@@ -178,6 +178,7 @@ impl Replica {
         }
         for &(author, seq) in &changes.forked {
             self.effects.push_back(Effect::Alarm(Alarm::Fork { author, seq }));
+            self.push_fork(&author, seq);
         }
         if !changes.is_empty() {
             self.history.stale();

@@ -10,6 +10,7 @@ pub mod coverage;
 pub mod export;
 mod flags;
 mod read;
+mod struck;
 mod answers;
 mod line;
 mod movement;
@@ -80,6 +81,7 @@ impl View {
     pub fn of(ledger: &Ledger<'_>, as_of: Timestamp) -> Self {
         let mut flags = Flags::default();
         let mut reading = read::read(ledger, as_of, &mut flags);
+        struck::flag(ledger, &mut flags);
         let links = answers::link(&mut reading, &mut flags);
         let movement = movement::gather(ledger, &mut reading, &links, &mut flags);
         let mut states = Vec::with_capacity(reading.pledges.len());

@@ -2,9 +2,10 @@
 
 use axum::http::StatusCode;
 use comity_protocol::chain::{AuthorStatus, Chain, Held};
+use comity_protocol::charter::CharterConflict;
 use comity_protocol::dossier::{self, Dossier, NoDraft, RosterDossier, seen_by};
 use comity_protocol::evaluate::State;
-use comity_protocol::ids::{AuthorId, AuthorKey, NationId, Tip, hex};
+use comity_protocol::ids::{AuthorId, AuthorKey, ControlId, NationId, Tip, hex};
 
 use super::node::{log_row, says, written};
 use super::{code, codes};
@@ -12,6 +13,8 @@ use crate::api::Refusal;
 use crate::api::model::{DependentRow, ForkRow, ForkShown, Forks, PlaceRow, SaidRow, rfc3339};
 use crate::driver::Reading;
 
+/// What `forks show` calls a conflict of motions; codes of nations are in upper case.
+const CHARTER: &str = "charter";
 /// Most suspended statements a screen shows.
 const SUSPENDED_SHOWN: usize = 20;
 
@@ -19,7 +22,8 @@ const SUSPENDED_SHOWN: usize = 20;
 pub fn forks(reading: &Reading<'_>) -> Forks {
     let state = reading.state();
     let own = &reading.facts.nation;
-    let mut rows: Vec<ForkRow> = Vec::new();
+    let mut rows: Vec<ForkRow> =
+        state.charter_conflict().map(|conflict| charter_row(state, conflict)).into_iter().collect();
     for nation in dossier::roster_forks(state) {
         rows.extend(RosterDossier::of(state, &nation).map(|fork| roster_row(state, own, &fork)));
     }
@@ -71,6 +75,67 @@ fn roster_row(state: &State, own: &NationId, fork: &RosterDossier) -> ForkRow {
     }
 }
 
+fn charter_row(state: &State, conflict: &CharterConflict) -> ForkRow {
+    let members = state.charter().into_iter().flat_map(|charter| charter.members.keys());
+    ForkRow {
+        level: "charter".to_owned(),
+        name: CHARTER.to_owned(),
+        nation: None,
+        node: None,
+        label: None,
+        at: conflict.height.into(),
+        own: false,
+        open: true,
+        stands: format!("membership is frozen at version {}; ordinary work continues", conflict.height),
+        todo: Some("the willing found the alliance again".to_owned()),
+        by: codes(state, members),
+    }
+}
+
+fn charter_shown(state: &State, conflict: &CharterConflict) -> ForkShown {
+    let title = |id: &ControlId| state.motion(id).map(|motion| motion.title.clone()).unwrap_or_default();
+    let said = conflict.motions.iter().map(|id| SaidRow {
+        id: id.hex(),
+        at: conflict.height.into(),
+        time: String::new(),
+        standing: "sealed".to_owned(),
+        seen_by: Vec::new(),
+        records: vec![title(id)],
+    });
+    let said: Vec<SaidRow> = said.collect();
+    let [one, other] = &conflict.motions;
+    let members = state.charter().map_or(0, |charter| charter.members.len());
+    let mut lines = vec![format!("Two motions sealed for version {}:", conflict.height)];
+    lines.extend([one, other].map(|id| format!("  {id} {}", title(id))));
+    let both = codes(state, &conflict.double_sealers);
+    let broke: Vec<_> = conflict.sealers.intersection(&conflict.supporters).collect();
+    lines.push(match (both.as_slice(), broke.as_slice()) {
+        ([], []) => {
+            "Sealed in different rounds; the later motion's sealers owe the support that allowed it.".to_owned()
+        }
+        ([], broke) => {
+            format!("Sealed one and supported the other later: {}.", codes(state, broke.iter().copied()).join(", "))
+        }
+        (both, _) => format!("Signed by both: {} ({} of {members}).", both.join(", "), both.len()),
+    });
+    lines.push(format!("Membership is frozen at version {}. Ordinary work continues.", conflict.height));
+    ForkShown {
+        fork: charter_row(state, conflict),
+        lines,
+        said,
+        stands_to: conflict.height.into(),
+        seen_by: Vec::new(),
+        nations: u32::try_from(members).unwrap_or(u32::MAX),
+        suspended: 0,
+        suspended_listed: Vec::new(),
+        cut: None,
+        dependents: Vec::new(),
+        draft: None,
+        no_draft: Some("no roster and no motion settles it; the willing found the alliance again".to_owned()),
+        proof: None,
+    }
+}
+
 fn up_to(seq: u64) -> String {
     match seq {
         0 => "none of its statements".to_owned(),
@@ -93,6 +158,12 @@ const fn what_became(status: AuthorStatus) -> &'static str {
 /// A refusal if no fork has that name.
 pub fn fork(reading: &Reading<'_>, name: &str) -> Result<ForkShown, Refusal> {
     let state = reading.state();
+    if name == CHARTER {
+        let conflict = state.charter_conflict().ok_or_else(|| {
+            Refusal::new(StatusCode::NOT_FOUND, "no two motions were sealed for one version").hint("see `comity forks`")
+        })?;
+        return Ok(charter_shown(state, conflict));
+    }
     let (nation, node) = name.split_once('/').map_or((name, None), |(nation, node)| (nation, Some(node)));
     let nation = super::node::nation_named(state, nation)?;
     match node {

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::http::StatusCode;
 use comity_protocol::dossier::Seen;
+use comity_protocol::evaluate::State;
 use comity_protocol::ids::{Digest, Timestamp};
+use comity_protocol::keys::tagged_hash;
 use comity_protocol::statement::ledger::{Ledger, Snapshot};
 use comity_protocol::view::View;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -31,7 +33,7 @@ pub(super) struct Views {
 /// A view that may serve again.
 #[derive(Debug)]
 struct Last {
-    /// Digest of the state it is computed from, which names the set.
+    /// A digest that names the set it is computed from.
     state: Digest,
     as_of: Timestamp,
     /// Callers that ask for the same while it is computed wait for it.
@@ -122,6 +124,11 @@ impl Views {
     }
 }
 
+/// Returns a digest that names the set: what a fork or a cut takes out changes no verdict, and is shown.
+fn set_of(state: &State) -> Digest {
+    tagged_hash("view", &[state.state().as_bytes().as_slice(), state.held().as_bytes()].concat())
+}
+
 impl Last {
     fn may_hold_at(&self, as_of: Timestamp) -> bool {
         match self.view.get() {
@@ -161,7 +168,7 @@ impl Handle {
             let as_of = as_of(moment.as_deref(), reading.now)?;
             let gathered = gather(reading)?;
             let state = reading.state();
-            Ok((Taken { state: state.state(), snapshot: Snapshot::of(state), seen: Seen::of(state), as_of }, gathered))
+            Ok((Taken { state: set_of(state), snapshot: Snapshot::of(state), seen: Seen::of(state), as_of }, gathered))
         };
         let (taken, gathered) = self.read(take).await?;
         let views = self.views.clone();

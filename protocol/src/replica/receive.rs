@@ -137,7 +137,12 @@ impl Replica {
                 batch.last.insert(author, Above { tip: attested.tip(), time_ms, cum });
                 batch.fresh.push((author, attested.tip(), body_len));
             }
-            Receipt::ForkEvidence => self.strike_if_unfair(id),
+            Receipt::ForkEvidence => {
+                self.strike_if_unfair(id);
+                // What it stands on is asked for at once: the fork may lie lower.
+                self.shown_beside(id, author, attested.tip());
+                self.note_missing(id, author);
+            }
             Receipt::ParentMissing { .. } => {
                 self.counters.pushed_unlinked += 1;
                 self.strike_if_unfair(id);
@@ -186,6 +191,14 @@ impl Replica {
             return self.strike(id, Fault::Body);
         }
         self.shown_on(id, author, &prev, tip, true);
+        let held = self.state.chain(&author).and_then(|chain| chain.get(&tip.id));
+        if held.is_some_and(|held| !held.linked()) {
+            // The sender has learnt more of that branch: what is missing below is asked for now.
+            self.shown_beside(id, author, tip);
+            if let Some(link) = self.links.get_mut(&id) {
+                link.missing.entry(author).or_default().ask_again();
+            }
+        }
         let held = self.state.chain(&author).and_then(|chain| chain.get(&tip.id));
         if held.is_some_and(|held| held.body().is_none()) {
             batch.elements.push(Element::Body { id: tip.id, bytes: Arc::clone(&envelope.body) });

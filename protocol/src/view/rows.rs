@@ -539,6 +539,8 @@ pub enum FlagCode {
     NotAuthorised,
     /// The fields break the table of kinds (spec 4.19).
     Invalid,
+    /// What is pinned was taken out by a fork or a cut (spec 4.5.4).
+    DisavowedReference,
 }
 
 impl FlagCode {
@@ -564,6 +566,7 @@ impl FlagCode {
             Self::ClockSkew => "clock-skew",
             Self::NotAuthorised => "not-authorised",
             Self::Invalid => "invalid",
+            Self::DisavowedReference => "disavowed-reference",
         }
     }
 
@@ -588,6 +591,7 @@ impl FlagCode {
             Self::ClockSkew => "C22",
             Self::NotAuthorised => "C23",
             Self::Invalid => "4.19",
+            Self::DisavowedReference => "4.5.4",
         }
     }
 }
