@@ -17,14 +17,19 @@ use crate::table::short;
 /// The heading over the options of every command that writes.
 pub const WRITING: &str = "Writing";
 
-/// Returns one command for each kind of statement.
+/// Returns one command for each kind of statement but those of decisions.
 pub fn commands() -> impl Iterator<Item = Command> {
-    Kind::ALL.into_iter().map(|kind| command(kind.spec()))
+    Kind::ALL.into_iter().filter(|kind| !decides(*kind)).map(|kind| command(kind.spec()))
 }
 
 /// Returns the kind that a command of this name is about.
 pub fn kind_of(name: &str) -> Option<Kind> {
-    Kind::from_name(&name.replace('-', "_"))
+    Kind::from_name(&name.replace('-', "_")).filter(|kind| !decides(*kind))
+}
+
+/// Whether a kind has its verbs under `comity decision` instead.
+fn decides(kind: Kind) -> bool {
+    kind == Kind::Propose || Kind::ANSWERS.contains(&kind)
 }
 
 /// Runs the command of one kind.
@@ -41,7 +46,8 @@ pub fn run(kind: Kind, matches: &ArgMatches, api: &Api, output: &Output) -> Resu
         }
         "add" => {
             let fields = fields::draft(kind.spec(), matches)?;
-            write(Draft { kind: kind.name().to_owned(), record: None, status: None, fields }, matches, api, output)
+            let draft = Draft { kind: kind.name().to_owned(), record: None, status: None, fields };
+            write(draft, &sending(matches), api, output)
         }
         revision => {
             let record = Some(record(matches));
@@ -51,7 +57,7 @@ pub fn run(kind: Kind, matches: &ArgMatches, api: &Api, output: &Output) -> Resu
                 _ => None,
             };
             let fields = if revision == "revise" { fields::draft(kind.spec(), matches)? } else { Map::new() };
-            write(Draft { kind: kind.name().to_owned(), record, status, fields }, matches, api, output)
+            write(Draft { kind: kind.name().to_owned(), record, status, fields }, &sending(matches), api, output)
         }
     }
 }
@@ -179,25 +185,69 @@ fn example(spec: &KindSpec) -> String {
         Kind::LossReport => "loss-report add --shipment POL/shipment/4c8w --line 0 --quantity 20 --reason fire",
         Kind::Receipt => "receipt add --shipment POL/shipment/4c8w --line 0 --counted 280 --damaged torn=5 --final",
         Kind::Observation => "observation add --source 'OCHA FTS' --row 12 --item shelter --donor DEU",
+        Kind::Propose | Kind::Seen | Kind::Assent | Kind::Object | Kind::Reserve | Kind::RequestExtension => {
+            "decision --help"
+        }
     };
     format!("Example: comity {example}")
 }
 
-fn write(draft: Draft, matches: &ArgMatches, api: &Api, output: &Output) -> Result<(), Failure> {
-    let wait = *matches.get_one::<u32>("wait").expect("has a default");
-    let timeout_ms = u64::from(*matches.get_one::<u32>("timeout").expect("has a default")) * 1_000;
+/// How a draft is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending<'a> {
+    /// The idempotency key.
+    pub id: Option<&'a str>,
+    /// The version that must still be the latest.
+    pub if_version: Option<&'a str>,
+    /// How many other nations are to confirm holding it.
+    pub wait: u32,
+    /// For how long that is waited for.
+    pub timeout_s: u32,
+}
+
+fn sending(matches: &ArgMatches) -> Sending<'_> {
+    Sending {
+        id: text(matches, "request-id"),
+        if_version: text(matches, "if-version"),
+        wait: *matches.get_one::<u32>("wait").expect("has a default"),
+        timeout_s: *matches.get_one::<u32>("timeout").expect("has a default"),
+    }
+}
+
+/// Writes a draft and prints what became of it.
+///
+/// # Errors
+/// [`Failure`]; a refused statement leaves nothing behind.
+pub fn write(draft: Draft, sending: &Sending<'_>, api: &Api, output: &Output) -> Result<(), Failure> {
+    let answer = send(draft, sending, api)?;
+    output.result(&answer, || in_words(&answer));
+    held(&answer, sending.wait)
+}
+
+/// Writes a draft.
+///
+/// # Errors
+/// [`Failure`]; a refused statement leaves nothing behind.
+pub fn send(draft: Draft, sending: &Sending<'_>, api: &Api) -> Result<WriteAnswer, Failure> {
+    let timeout_ms = u64::from(sending.timeout_s) * 1_000;
     let request = WriteRequest {
-        id: text(matches, "request-id").map(str::to_owned),
-        if_version: text(matches, "if-version").map(str::to_owned),
-        wait,
+        id: sending.id.map(str::to_owned),
+        if_version: sending.if_version.map(str::to_owned),
+        wait: sending.wait,
         timeout_ms: Some(timeout_ms),
         draft,
     };
-    let answer: WriteAnswer = api.run(|client| async move {
+    api.run(|client| async move {
         let client = client.with_timeout(std::time::Duration::from_millis(timeout_ms + 30_000));
         client.post("/v1/write", request.id.as_deref(), &request).await
-    })?;
-    output.result(&answer, || in_words(&answer));
+    })
+}
+
+/// Fails where fewer nations hold what was written than were asked for.
+///
+/// # Errors
+/// [`Failure`]; the statement stays written.
+pub fn held(answer: &WriteAnswer, wait: u32) -> Result<(), Failure> {
     if answer.wait_satisfied == Some(false) {
         return Err(Failure::refused(format!("{} of {wait} other nations confirmed in time", answer.held_by.len()))
             .because(format!("held by {} so far; it is durable here", list(&answer.held_by)))
@@ -206,7 +256,8 @@ fn write(draft: Draft, matches: &ArgMatches, api: &Api, output: &Output) -> Resu
     Ok(())
 }
 
-fn in_words(answer: &WriteAnswer) -> String {
+/// Returns what was written in words.
+pub fn in_words(answer: &WriteAnswer) -> String {
     let again = if answer.replayed { " (already written under this key)" } else { "" };
     format!(
         "{} version {}{again}\ndurable here, held by {}",

@@ -6,9 +6,12 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArgs;
 use crate::charter::CharterCommand;
+use crate::decision::DecisionCommand;
+use crate::forks::{ForksCommand, RestateArgs};
 use crate::found::genesis::GenesisCommand;
 use crate::found::root::RootCommand;
 use crate::found::roster::RosterCommand;
+use crate::guards::{ConfirmArgs, RestoreArgs};
 use crate::home::InitArgs;
 use crate::import::ImportCommand;
 use crate::output::Color;
@@ -60,6 +63,17 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<PeersCommand>,
     },
+    /// Decisions by silence: what nobody objects to in time stands.
+    #[command(subcommand)]
+    Decision(DecisionCommand),
+    /// Show what was said twice: by a node, by a root key that signed rosters, by the members that seal motions.
+    Forks {
+        /// What to do with one of them; without it all are listed.
+        #[command(subcommand)]
+        command: Option<ForksCommand>,
+    },
+    /// State anew what waits for ever since a key was cut.
+    Restate(RestateArgs),
     /// Take other people's data into this nation's section, as observations only.
     #[command(subcommand)]
     Import(ImportCommand),
@@ -116,5 +130,17 @@ pub enum NodeCommand {
         /// Hash every record again and check every signature.
         #[arg(long)]
         deep: bool,
+        /// Check this backup instead of the home's store.
+        #[arg(long, value_name = "FILE")]
+        backup: Option<PathBuf>,
     },
+    /// Copy the record into a new file, without keys; also beside a running node.
+    Backup {
+        /// The file to write; it must not be there yet.
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the store; the node then writes nothing until `confirm`.
+    Restore(RestoreArgs),
+    /// Let a restored or stopped node write again: shows what it would adopt, and adopts it with --adopt.
+    Confirm(ConfirmArgs),
 }

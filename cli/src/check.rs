@@ -1,6 +1,7 @@
 //! `comity node check`: whether a store still says what was written into it.
 
-use comity_node::home::Home;
+use std::path::Path;
+
 use comity_node::store::{Depth, check};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -44,13 +45,12 @@ pub struct DamageRow {
     own: bool,
 }
 
-/// Checks the store of `home`, which may be running, and names every damaged row.
+/// Checks the store at `path`, whose node may be running, or a backup, and names every damaged row.
 ///
 /// # Errors
 /// [`Failure`]: exit code 1 where damage was found, 4 where the store cannot be read.
-pub fn run(home: &Home, depth: Depth, output: &Output) -> Result<(), Failure> {
-    let path = home.store();
-    let checked = check(&path, depth)?;
+pub fn run(path: &Path, depth: Depth, output: &Output) -> Result<(), Failure> {
+    let checked = check(path, depth)?;
     let own = checked.identity.author();
     let report = NodeCheck {
         store: path.display().to_string(),

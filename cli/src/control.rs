@@ -90,7 +90,8 @@ fn read(path: &Path) -> Result<Vec<VerifiedControl>, Failure> {
         | FileKind::GenesisSignature
         | FileKind::NodeRequest
         | FileKind::RosterDraft
-        | FileKind::SignerLog => unreachable!("not asked for"),
+        | FileKind::SignerLog
+        | FileKind::ForkProof => unreachable!("not asked for"),
     }
 }
 

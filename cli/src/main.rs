@@ -7,8 +7,11 @@ mod bench;
 mod charter;
 mod check;
 mod control;
+mod decision;
 mod failure;
+mod forks;
 mod found;
+mod guards;
 mod home;
 mod import;
 mod output;
@@ -66,11 +69,21 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
         Command::Charter(command) => charter::run(&home?, command, output),
         Command::Init(args) => home::init(&home?, args, output),
         Command::Node(NodeCommand::Run(args)) => run::run(&home?, args, output),
-        Command::Node(NodeCommand::Check { deep }) => {
-            check::run(&home?, if *deep { Depth::Deep } else { Depth::Quick }, output)
+        Command::Node(NodeCommand::Check { deep, backup }) => {
+            let depth = if *deep { Depth::Deep } else { Depth::Quick };
+            match backup {
+                Some(backup) => check::run(backup, depth, output),
+                None => check::run(&home?.store(), depth, output),
+            }
         }
+        Command::Node(NodeCommand::Backup { file }) => guards::backup(&home?, file, output),
+        Command::Node(NodeCommand::Restore(args)) => guards::restore(&home?, args, output),
+        Command::Node(NodeCommand::Confirm(args)) => guards::confirm(args, &Api::of(&home?)?, output),
         Command::Peers { command } => peers::run(command.as_ref(), &Api::of(&home?)?, output),
+        Command::Forks { command } => forks::run(matches.get_one("home"), command.as_ref(), output),
+        Command::Restate(args) => forks::restate(args, &Api::of(&home?)?, output),
         Command::Bench(args) => bench::run(args, output),
+        Command::Decision(command) => decision::run(command, &Api::of(&home?)?, output),
         Command::Import(command) => import::run(command, &Api::of(&home?)?, output),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut command(), "comity", &mut std::io::stdout());

@@ -3,6 +3,8 @@
 mod aid;
 mod node;
 
+pub use node::said_lines;
+
 use std::path::PathBuf;
 
 use comity_node::api::model::{Board, Change, Gaps};
@@ -27,6 +29,9 @@ pub enum Query {
         /// Only this nation's, by code.
         #[arg(long, value_name = "CODE")]
         nation: Option<String>,
+        /// Only what stands so, with what it says: accepted, suspended, disavowed, post-removal, unlinked, waiting or void.
+        #[arg(long, value_name = "STANDING")]
+        standing: Option<String>,
         /// How many.
         #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
@@ -129,10 +134,11 @@ pub fn run(query: &Query, api: &Api, output: &Output) -> Result<(), Failure> {
             let nations = api.run(|client| async move { client.get("/v1/nations", &[]).await })?;
             output.result(&nations, || node::nations(&nations));
         }
-        Query::Log { nation, limit } => {
+        Query::Log { nation, standing, limit } => {
             let limit = limit.to_string();
             let mut query = vec![("limit", limit.as_str())];
             query.extend(nation.as_deref().map(|code| ("nation", code)));
+            query.extend(standing.as_deref().map(|standing| ("standing", standing)));
             let log = api.run(|client| async move { client.get("/v1/log", &query).await })?;
             output.result(&log, || node::log(&log));
         }

@@ -28,6 +28,7 @@ mod dial;
 mod handle;
 mod net;
 mod notice;
+mod restate;
 mod room;
 mod start;
 mod views;

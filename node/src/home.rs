@@ -5,6 +5,7 @@
 //! HOME/keys/node.key       what the node signs with; 0600 in a folder of 0700
 //! HOME/keys/kem.key        what others encrypt to
 //! HOME/store/node.sqlite   the record
+//! HOME/node.sentinel       what the node's key has signed last; apart from the store, and never in a backup with it
 //! HOME/node.lock           held by whoever may write the store
 //! HOME/node.sock           the local API, or a link to it where the path would be too long
 //! HOME/peers.toml          added by `comity peers add`
@@ -23,7 +24,7 @@ use comity_protocol::ids::{AuthorKey, NationId};
 use comity_protocol::keys::SecretKey;
 
 use crate::blame::Blame;
-use crate::store::{Identity, Lock, OpenError, Store};
+use crate::store::{Identity, Lock, OpenError, SENTINEL_NAME, Sentinel, SentinelFile, Store};
 
 pub use keys::{KemKey, KeyError};
 pub use socket::{SOCKET_PATH_MAX, SocketError, SocketPlace};
@@ -151,6 +152,11 @@ impl Home {
         self.path.join("store/node.sqlite")
     }
 
+    /// The sentinel's file.
+    pub fn sentinel(&self) -> PathBuf {
+        self.path.join(SENTINEL_NAME)
+    }
+
     /// The lock file.
     pub fn lock_file(&self) -> PathBuf {
         self.path.join("node.lock")
@@ -181,7 +187,7 @@ impl Home {
     pub fn init(&self, genesis: &VerifiedControl, nation: NationId) -> Result<Initialised, HomeError> {
         let ControlRecord::Genesis(signed) = genesis.record() else { return Err(HomeError::NoGenesis) };
         let alliance = signed.genesis.alliance_id();
-        for taken in [self.keys_folder(), self.path.join("store"), self.config()] {
+        for taken in [self.keys_folder(), self.path.join("store"), self.config(), self.sentinel()] {
             if std::fs::symlink_metadata(&taken).is_ok() {
                 return Err(HomeError::Initialised { path: taken });
             }
@@ -193,6 +199,7 @@ impl Home {
             std::fs::remove_dir_all(self.keys_folder()).unwrap_or_default();
             std::fs::remove_dir_all(self.path.join("store")).unwrap_or_default();
             std::fs::remove_file(self.config()).unwrap_or_default();
+            std::fs::remove_file(self.sentinel()).unwrap_or_default();
         })
     }
 
@@ -209,6 +216,8 @@ impl Home {
         make_folder(&folder)?;
         let identity = identity(node.public());
         Store::create(&self.store(), &identity, std::slice::from_ref(genesis))?;
+        // Last: without it the node would author nothing, and there is nothing else to finish.
+        SentinelFile::replace(&self.sentinel(), &Sentinel::fresh(identity.node))?;
         for folder in [&self.keys_folder(), &self.path] {
             let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
             synced.map_err(|source| HomeError::Io { doing: "sync", path: folder.clone(), source })?;

@@ -136,7 +136,11 @@ impl Node {
         let lock = home.lock()?;
         let key = home.node_key()?;
         let place = home.prepare_socket(&lock, |name| std::env::var_os(name))?;
-        let settings = Settings { bytes_max: config.store_bytes_max.value, ..Settings::default() };
+        let settings = Settings {
+            bytes_max: config.store_bytes_max.value,
+            sentinel: Some(home.sentinel()),
+            ..Settings::default()
+        };
         let store = Store::open(&home.store(), settings, lock)?;
         let added = AddedPeers::load(home.path())?;
         let (tcp, tokens) = match config.api_tcp.value {

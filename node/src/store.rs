@@ -4,7 +4,9 @@
 //! transaction a group, and answered only after its commit; there is no timer, the queue fills while the disk syncs.
 //! All SQL of the product is in this module.
 
+mod anchor;
 mod authors;
+mod backup;
 mod check;
 mod control;
 mod create;
@@ -15,9 +17,11 @@ mod held;
 mod load;
 mod readers;
 mod schema;
+mod sentinel;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use comity_protocol::control::VerifiedControl;
@@ -25,6 +29,7 @@ use comity_protocol::effect::SaveOp;
 use comity_protocol::ids::{AllianceId, AuthorId, AuthorKey, NationId};
 use tokio::sync::{mpsc, oneshot};
 
+pub use backup::{BackupError, Occupied, Place, back_up, restore};
 pub use check::{Checked, Depth, OwnEnvelope, OwnRecords, check, own_records};
 pub use damage::{Counted, Damage};
 pub use database::Database;
@@ -32,6 +37,7 @@ pub use error::{Full, OpenError, ReadError, SaveError};
 pub use load::{Loaded, StoredEnvelope};
 pub use readers::{Reader, Stats};
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION};
+pub use sentinel::{FILE_NAME as SENTINEL_NAME, OwnHeld, Sentinel, SentinelFile, SentinelWrite};
 
 use writer::{Command, Request, Writer};
 
@@ -51,11 +57,13 @@ pub struct Settings {
     pub free_min: u64,
     /// Name of a virtual file system registered with SQLite, for the simulator; the operating system's if absent.
     pub vfs: Option<String>,
+    /// The sentinel of the home; without one nothing may be signed on what the store holds.
+    pub sentinel: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { bytes_max: None, catch_up_free_min: 256 << 20, free_min: 64 << 20, vfs: None }
+        Self { bytes_max: None, catch_up_free_min: 256 << 20, free_min: 64 << 20, vfs: None, sentinel: None }
     }
 }
 
@@ -83,7 +91,9 @@ fn op_bytes(op: &SaveOp) -> usize {
         SaveOp::Header(_) => 400,
         SaveOp::Signature { .. } => 64,
         SaveOp::Body { bytes, .. } => bytes.len(),
-        SaveOp::Control(_) | SaveOp::Remember(_) => 512,
+        SaveOp::Control(_) | SaveOp::Remember(_) | SaveOp::Anchor(_) | SaveOp::Halt { .. } | SaveOp::Release { .. } => {
+            512
+        }
     }
 }
 
@@ -157,6 +167,7 @@ impl Lock {
 pub struct Store {
     path: PathBuf,
     vfs: Option<String>,
+    sentinel: Option<Arc<Mutex<SentinelFile>>>,
     live: mpsc::Sender<Command>,
     catch_up: mpsc::Sender<Command>,
     reader: Reader,
@@ -178,12 +189,20 @@ impl Store {
     /// [`OpenError`]; a missing file is one, since an empty store would restart our own chain.
     pub fn open(path: &Path, settings: Settings, lock: Lock) -> Result<Self, OpenError> {
         let vfs = settings.vfs.clone();
+        let sentinel_path = settings.sentinel.clone();
         let database = Database::open(path, settings)?;
+        let sentinel = match sentinel_path {
+            None => None,
+            Some(sentinel) => {
+                let (sentinel, _) = SentinelFile::open(&sentinel, database.own(), &database.own_held()?)?;
+                Some(Arc::new(Mutex::new(sentinel)))
+            }
+        };
         let reader = Reader::start(path, vfs.as_deref())?;
         let (live, live_queue) = mpsc::channel(QUEUE_MAX);
         let (catch_up, catch_up_queue) = mpsc::channel(QUEUE_MAX);
         let (ended, stopped) = oneshot::channel();
-        let writer = Writer::new(database, live_queue, catch_up_queue, reader.activity());
+        let writer = Writer::new(database, sentinel.clone(), live_queue, catch_up_queue, reader.activity());
         std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
@@ -193,7 +212,7 @@ impl Store {
                 ended.send(()).unwrap_or_default();
             })
             .map_err(|source| OpenError::Io { path: path.to_owned(), doing: "start a thread for", source })?;
-        Ok(Self { path: path.to_owned(), vfs, live, catch_up, reader, stopped })
+        Ok(Self { path: path.to_owned(), vfs, sentinel, live, catch_up, reader, stopped })
     }
 
     /// Makes `ops` durable, all or none; resolves after the commit.
@@ -226,6 +245,9 @@ impl Store {
     pub fn load(&self) -> Result<Loaded, OpenError> {
         let connection = schema::open(&self.path, schema::Access::Read, self.vfs.as_deref())?;
         let mut loaded = load::load(&connection).map_err(|source| schema::sql(&self.path, "read", source))?;
+        if let Some(sentinel) = &self.sentinel {
+            sentinel.lock().unwrap_or_else(PoisonError::into_inner).sentinel().tell(&mut loaded);
+        }
         let findings = loaded.take_findings();
         if findings.is_some_and(|findings| self.live.try_send(Command::Findings(findings)).is_err()) {
             tracing::warn!("the writer is busy, damaged rows are replaced after the next load");
@@ -268,11 +290,14 @@ impl Store {
 
     /// Finishes what waits, empties the write-ahead log, and releases the lock.
     pub async fn close(self) {
-        let Self { live, catch_up, reader, stopped, .. } = self;
+        let Self { live, catch_up, reader, stopped, sentinel, .. } = self;
         reader.close().await;
         drop((live, catch_up));
         // An error means the thread has ended already.
         stopped.await.unwrap_or_default();
+        if let Some(sentinel) = sentinel {
+            sentinel.lock().unwrap_or_else(PoisonError::into_inner).close();
+        }
     }
 }
 

@@ -13,11 +13,13 @@ mod dependents;
 mod proof;
 mod restate;
 mod roster;
+mod seen;
 
 pub use dependents::{Dependent, dependents};
 pub use proof::{Enrolment, ForkBranch, ForkProof, ForkProofError, ProvenFork, Step};
 pub use restate::{Kept, Restatement, Restating, Unsaid, restatements, said_by};
 pub use roster::{RosterDossier, RosterSaid, roster_forks};
+pub use seen::{Seen, is_final, seen_by};
 
 /// Most suspended envelopes a dossier lists; all are counted.
 pub const SUSPENDED_LISTED_MAX: usize = 256;
@@ -116,11 +118,7 @@ impl Dossier {
             proof,
             last_common: last_common(chain),
             stands,
-            seen_by: if stands == Tip::NONE {
-                Vec::new()
-            } else {
-                state.acknowledgements().nations(author, stands.seq)
-            },
+            seen_by: chain.get(&stands.id).map_or_else(Vec::new, |held| seen_by(state, chain, held)),
             members: state.charter().map_or(0, |charter| charter.members.len()),
             suspended: chain.iter().filter(out).count() as u64,
             suspended_listed: chain.iter().filter(out).map(Held::tip).take(SUSPENDED_LISTED_MAX).collect(),
@@ -151,7 +149,7 @@ pub fn label(state: &State, author: &AuthorId) -> Option<String> {
 
 /// Returns the deeper of the last common and the witnessed final envelope of a chain (4.9).
 pub fn recommended_cut(state: &State, chain: &Chain) -> Tip {
-    let (common, witnessed) = (last_common(chain), witnessed_final(state, chain));
+    let (common, witnessed) = (last_common(chain), seen::final_tip(state, chain));
     if witnessed.seq > common.seq { witnessed } else { common }
 }
 
@@ -159,11 +157,6 @@ pub fn recommended_cut(state: &State, chain: &Chain) -> Tip {
 fn last_common(chain: &Chain) -> Tip {
     // Below the fork one header at most is held at each position.
     chain.at(chain.linked_to()).next().map_or(Tip::NONE, Held::tip)
-}
-
-/// The deepest envelope that more than two thirds of the nations acknowledge.
-fn witnessed_final(_state: &State, _chain: &Chain) -> Tip {
-    Tip::NONE
 }
 
 /// Returns the next roster of a nation, with one key Retired at `cut`.

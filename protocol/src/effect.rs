@@ -8,13 +8,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::charter::Anchor;
 use crate::control::VerifiedControl;
 use crate::envelope::AttestedHeader;
 use crate::evaluate::Changes;
 use crate::guard::VoidReason;
 use crate::ids::{AuthorId, AuthorKey, ControlId, Digest, EnvelopeId, NationId, Tip};
 use crate::keys::Signature;
-use crate::value::Fields;
+use crate::value::{Fields, OpId};
 
 /// One link, as the transport numbers it; never used again after it went down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +92,8 @@ pub enum Input {
     },
     /// The disk filled up or has room again.
     Storage(Storage),
+    /// Somebody local says that this node may author again (spec 4.12).
+    Confirm(Confirm),
     /// Time passed: the wake-up the replica asked for is due.
     Tick,
 }
@@ -122,6 +125,118 @@ pub enum Storage {
     Room,
     /// It does not: own writes and foreign records are refused, serving goes on.
     Full,
+}
+
+/// Whether a node may author, as far as its home says when it starts (spec 4.12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authoring {
+    /// Nothing forbids it.
+    #[default]
+    Free,
+    /// The sentinel is missing, says that the home was restored, or names an envelope that the store does not hold.
+    Restored {
+        /// The last envelope that the key is known to have signed; none where nothing says it.
+        sentinel: Option<Tip>,
+        /// Where the own chain in the store ended when that was noticed.
+        stored: u64,
+    },
+    /// It was stopped before, and nobody has released it since.
+    Halted(HaltReason),
+}
+
+/// Somebody local takes the own chain for whole, so that this node may author on it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirm {
+    /// Names the answer.
+    pub request: RequestId,
+    /// The topmost own envelope, as the caller saw it; another one than that is refused.
+    pub adopt: Tip,
+    /// What the caller rests on.
+    pub evidence: Evidence,
+}
+
+/// What a confirmation rests on beside the own store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Peers that compared their records with ours since the start, and show nothing more of the own chain.
+    Peers,
+    /// Nothing: the caller answers for it.
+    Nobody,
+}
+
+/// What there is to confirm, and what stands against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adoption {
+    /// Why this node does not author, if it does not.
+    pub halted: Option<HaltReason>,
+    /// The topmost envelope of the own chain up to which nothing is missing.
+    pub tip: Tip,
+    /// Peers that have compared their record with ours since the start, ascending; only those of an Active key count.
+    pub compared: Vec<AuthorKey>,
+    /// Their nations, ascending.
+    pub nations: Vec<NationId>,
+    /// The highest position of the own chain that any of them shows.
+    pub shown: u64,
+    /// The first thing that stands against it where peers are asked.
+    pub against: Option<ConfirmRefused>,
+    /// The first thing that stands against it where nobody is asked.
+    pub against_alone: Option<ConfirmRefused>,
+}
+
+/// Why a confirmation is refused; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfirmRefused {
+    /// There is nothing to confirm.
+    #[error("this node was not stopped for a restored home or an envelope from elsewhere")]
+    NotHalted,
+    /// Two envelopes stand at one position: no confirmation mends that.
+    #[error("two envelopes of this node's key stand at {seq}")]
+    Forked {
+        /// The position.
+        seq: u64,
+    },
+    /// A part of the own chain is not here.
+    #[error("own envelope {seq} or its body is missing here")]
+    Incomplete {
+        /// The lowest position without.
+        seq: u64,
+    },
+    /// The key signed more than is held.
+    #[error("this key has signed up to envelope {}, and only {held} are here", sentinel.seq)]
+    BelowSentinel {
+        /// What it signed last.
+        sentinel: Tip,
+        /// How far the own chain is held.
+        held: u64,
+    },
+    /// The own chain holds another envelope where the key is known to have signed one.
+    #[error("envelope {} here is not the one that this home signed: the key speaks elsewhere", sentinel.seq)]
+    OtherAtSentinel {
+        /// What it signed.
+        sentinel: Tip,
+    },
+    /// Nobody could be asked.
+    #[error("no peer has compared its record with this one since the node started")]
+    NoPeer,
+    /// A peer shows more than it has delivered.
+    #[error("node {} shows envelope {shown} of this key, and only {held} are here", peer.short())]
+    PeerShowsMore {
+        /// The peer.
+        peer: AuthorKey,
+        /// What it shows.
+        shown: u64,
+        /// What is held.
+        held: u64,
+    },
+    /// The caller saw another end of the chain.
+    #[error("the chain of this key ends at {}:{} now", tip.seq, tip.id.short())]
+    OtherTip {
+        /// Where it ends.
+        tip: Tip,
+    },
+    /// The disk is full.
+    #[error("the disk is full")]
+    StorageFull,
 }
 
 /// A local write: one envelope with one or more record versions.
@@ -159,6 +274,8 @@ pub enum Replaces {
     Surviving,
     /// Every surviving version, if the winner among them is this one (`--if-version`).
     IfWinner(EnvelopeId),
+    /// These versions of the record, all in the document; nothing is asked of the others (re-stating, D12).
+    Exactly(Vec<OpId>),
 }
 
 /// A caller's own name for a write (`--id`, `Idempotency-Key`).
@@ -243,6 +360,13 @@ pub enum Effect {
         /// What became of each.
         outcomes: Vec<ImportOutcome>,
     },
+    /// This node may author again, or not, and why.
+    Confirmed {
+        /// Which confirmation.
+        request: RequestId,
+        /// The end of the own chain that was adopted.
+        outcome: Result<Tip, ConfirmRefused>,
+    },
     /// The record changed; views made before are stale.
     Changed(Box<Changes>),
     /// Something the operator must see.
@@ -272,6 +396,18 @@ pub enum SaveOp {
     },
     /// The answer to a write, under its idempotency key.
     Remember(Remembered),
+    /// The charter version that no later record can undo (spec 4.5.1); it replaces the one saved before.
+    Anchor(Anchor),
+    /// That this node met an envelope under its own key which it did not write, and stops (spec 4.12).
+    Halt {
+        /// That envelope.
+        tip: Tip,
+    },
+    /// That somebody has taken the own chain for whole up to here, and this node authors again.
+    Release {
+        /// Where it ends.
+        tip: Tip,
+    },
 }
 
 /// Which keys the handshake lets in.
@@ -415,6 +551,14 @@ pub enum HaltReason {
         /// Its position.
         tip: Tip,
     },
+    /// The home was restored or has lost its sentinel, so the key may have signed more than is held here (4.12).
+    #[error("{}", restored_text(sentinel.as_ref(), *stored))]
+    Restored {
+        /// The last envelope that the key is known to have signed.
+        sentinel: Option<Tip>,
+        /// Where the own chain in the store ended.
+        stored: u64,
+    },
     /// The charter's rules are newer than this software.
     #[error("the alliance uses rules {rules}, which this software does not know")]
     Rules {
@@ -433,6 +577,19 @@ pub enum HaltReason {
         /// Its position.
         seq: u64,
     },
+}
+
+fn restored_text(sentinel: Option<&Tip>, stored: u64) -> String {
+    match sentinel {
+        Some(tip) if tip.seq > stored => {
+            format!("this home was restored: its key has signed envelope {}, its store ended at {stored}", tip.seq)
+        }
+        Some(tip) => format!("this home was restored: envelope {} is not the one that its key signed", tip.seq),
+        None => format!(
+            "this home was restored or has lost its sentinel: its key may have signed more than the {stored} envelopes of \
+             its store"
+        ),
+    }
 }
 
 /// What became of one imported control record.
@@ -482,6 +639,21 @@ pub enum Alarm {
     Newer {
         /// The peer.
         peer: AuthorKey,
+    },
+    /// Two motions are sealed for one charter version. Above the anchor membership is frozen there; below it nothing changes.
+    CharterConflict {
+        /// The height of the version both change.
+        height: u32,
+        /// The two motions.
+        motions: [ControlId; 2],
+        /// The version is below the anchor.
+        below_anchor: bool,
+    },
+    /// The anchored charter version cannot be reached from the records held: some were lost, and nothing counts until they
+    /// are back.
+    AnchorLost {
+        /// Its height.
+        height: u32,
     },
     /// A peer struck out.
     StruckOut {

@@ -7,8 +7,8 @@ use automerge::Automerge;
 
 use crate::body::KIND_WITNESS;
 use crate::chain::{AuthorStatus, Chain, EnvelopeStanding, Held, PathChange};
-use crate::charter::{Anchor, Ballots, Charter, CharterConflict, CharterMember};
-use crate::control::{Motion, VerifiedControl};
+use crate::charter::{Anchor, Charter, CharterMember};
+use crate::control::VerifiedControl;
 use crate::envelope::AttestedHeader;
 use crate::ids::{AuthorId, AuthorKey, CharterId, ControlId, Digest, EnvelopeId, NationId, Timestamp, Tip};
 use crate::roster::{KeyStanding, NationRoster};
@@ -17,6 +17,7 @@ use crate::section::{Quarantined, Section, Verdict, WaitingReason};
 use crate::witness::Acknowledgements;
 
 mod author;
+mod charter;
 mod controls;
 mod digest;
 mod explain;
@@ -361,65 +362,6 @@ impl State {
     /// The charter in force; `None` until the genesis is held, and while the anchored version is not reached.
     pub fn charter(&self) -> Option<&Charter> {
         self.charter_versions().last().map(Arc::as_ref)
-    }
-
-    /// Returns every version of the charter from the founding to the one in force.
-    pub fn charter_versions(&self) -> &[Arc<Charter>] {
-        &self.controls.course().versions
-    }
-
-    /// Two motions are sealed for the version in force: membership is frozen, ordinary work goes on (spec 4.9).
-    pub fn charter_conflict(&self) -> Option<&CharterConflict> {
-        self.controls.course().conflict.as_ref()
-    }
-
-    /// Two motions are sealed for a version below the anchor: an alarm, and nothing else.
-    pub fn conflict_below_anchor(&self) -> Option<&CharterConflict> {
-        self.controls.course().below.as_ref()
-    }
-
-    /// The anchored version cannot be reached from the records held: control records were lost, nothing counts until a peer
-    /// or a backup brings them back, and no other path is taken.
-    pub fn anchor_lost(&self) -> bool {
-        self.controls.course().lost
-    }
-
-    /// Returns the votes kept on the version in force.
-    pub fn ballots(&self) -> &Ballots {
-        &self.controls.course().ballots
-    }
-
-    /// Returns a motion that is kept.
-    pub fn motion(&self, id: &ControlId) -> Option<&Motion> {
-        self.controls.motion(id)
-    }
-
-    /// Returns what the anchor may advance to: the highest version above it that more than two thirds of its members'
-    /// witnesses name, or a later one of the path (spec 4.5.1).
-    pub fn next_anchor(&self) -> Option<Anchor> {
-        let versions = self.charter_versions();
-        let first = usize::try_from(self.anchor.height).ok()?.checked_add(1)?;
-        let named = |nation: &NationId| {
-            let (height, id) = self.acknowledgements.charter_of(nation)?;
-            versions.get(usize::try_from(height).ok()?).filter(|charter| charter.id == id).map(|_| height)
-        };
-        let next = versions.get(first..)?.iter().rev().find(|charter| {
-            let members = charter.members.keys();
-            members.filter(|nation| named(nation) >= Some(charter.height)).count() >= charter.quorum()
-        })?;
-        Some(Anchor { height: next.height, charter: next.id, ..self.anchor })
-    }
-
-    /// Moves the anchor up to a version of the path, as [`State::next_anchor`] gives it; whether it was one. Nothing else
-    /// changes: the state is that of [`evaluate`] under the new anchor.
-    pub fn set_anchor(&mut self, anchor: Anchor) -> bool {
-        let at = usize::try_from(anchor.height).ok().and_then(|height| self.charter_versions().get(height));
-        let higher = anchor.alliance == self.anchor.alliance && anchor.height >= self.anchor.height;
-        let ours = higher && at.is_some_and(|charter| charter.id == anchor.charter);
-        if ours {
-            self.anchor = anchor;
-        }
-        ours
     }
 
     /// The id of the charter in force; the alliance's before the genesis is held.

@@ -5,6 +5,8 @@
 //! Everything in it except the [`State`] is memory of peers: losing it loses no record.
 
 mod bucket;
+mod charter;
+mod confirm;
 mod peers;
 mod push;
 mod receive;
@@ -17,14 +19,14 @@ mod write;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::effect::{
-    Admission, Alarm, Effect, ExchangeId, ImportOutcome, ImportRefused, Input, LinkId, Remembered, RequestId, SaveOp,
-    Storage,
+    Admission, Alarm, Authoring, Effect, ExchangeId, ImportOutcome, ImportRefused, Input, LinkId, Remembered,
+    RequestId, SaveOp, Storage,
 };
 use crate::evaluate::{Changes, Element, State};
-use crate::ids::{AllianceId, AuthorId, AuthorKey, EnvelopeId, NationId, Timestamp};
+use crate::ids::{AllianceId, AuthorId, AuthorKey, EnvelopeId, NationId, Timestamp, Tip};
 use crate::keys::SecretKey;
 use crate::limits::STOOD_STILL_MS;
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 
 pub use status::{Counters, Lag, PeerStanding, PeerStatus};
 pub use write::content_digest;
@@ -55,6 +57,10 @@ pub struct Stored {
     pub state: State,
     /// Every remembered answer, in the order they were saved.
     pub remembered: Vec<Remembered>,
+    /// Whether the home forbids authoring.
+    pub authoring: Authoring,
+    /// The last envelope that the own key is known to have signed here; [`Tip::NONE`] where nothing says it.
+    pub signed: Tip,
 }
 
 /// The machine.
@@ -75,6 +81,7 @@ pub struct Replica {
     admission: Admission,
     author: Author,
     waits: Waits,
+    told: charter::Told,
     counters: Counters,
     effects: VecDeque<Effect>,
 }
@@ -84,6 +91,10 @@ impl Replica {
     pub fn new(config: Config, rules: Rules, stored: Stored) -> Self {
         let Config { alliance, nation, key, seed } = config;
         let me = AuthorId { nation, key: key.public() };
+        let authoring = match stored.authoring {
+            Authoring::Restored { .. } if !rules.keeps(Rule::RefuseWithoutSentinel) => Authoring::Free,
+            kept => kept,
+        };
         let mut replica = Self {
             alliance,
             me,
@@ -98,12 +109,15 @@ impl Replica {
             next_exchange: 0,
             history: History::default(),
             admission: Admission::default(),
-            author: Author::new(key, stored.remembered),
+            author: Author::new(key, stored.remembered, authoring, stored.signed),
             waits: Waits::default(),
+            told: charter::Told::default(),
             counters: Counters::default(),
             effects: VecDeque::new(),
         };
         replica.admission_changed();
+        replica.tell_lost_anchor();
+        replica.tell_conflicts();
         replica
     }
 
@@ -124,6 +138,7 @@ impl Replica {
             Input::StopWaiting { request } => self.waits.forget(request),
             Input::Import { request, records } => self.import(request, records),
             Input::Storage(storage) => self.storage = storage,
+            Input::Confirm(confirm) => self.confirm(&confirm),
             Input::Tick => {}
         }
         self.wake();
@@ -173,12 +188,15 @@ impl Replica {
         self.drop_unkept(&mut ops);
         let kept = changes.control_kept.iter().filter_map(|id| self.state.control_record(id));
         ops.extend(kept.map(|control| SaveOp::Control(control.as_ref().clone())));
+        self.advance_anchor(&mut ops);
         if !ops.is_empty() {
             self.effects.push_back(Effect::Save(ops));
         }
         for &(author, seq) in &changes.forked {
             self.effects.push_back(Effect::Alarm(Alarm::Fork { author, seq }));
+            self.push_fork(&author, seq);
         }
+        self.tell_conflicts();
         if !changes.is_empty() {
             self.history.stale();
             self.effects.push_back(Effect::Changed(Box::new(changes.clone())));
@@ -194,7 +212,13 @@ impl Replica {
     fn drop_unkept(&mut self, ops: &mut Vec<SaveOp>) {
         let author_of = |op: &SaveOp| match op {
             SaveOp::Header(header) => Some(header.header().author_id()),
-            SaveOp::Control(_) | SaveOp::Signature { .. } | SaveOp::Body { .. } | SaveOp::Remember(_) => None,
+            SaveOp::Control(_)
+            | SaveOp::Signature { .. }
+            | SaveOp::Body { .. }
+            | SaveOp::Remember(_)
+            | SaveOp::Anchor(_)
+            | SaveOp::Halt { .. }
+            | SaveOp::Release { .. } => None,
         };
         let authors: BTreeSet<AuthorId> = ops.iter().filter_map(author_of).collect();
         for author in authors {
@@ -239,7 +263,9 @@ fn op_envelope(op: &SaveOp) -> Option<EnvelopeId> {
     match op {
         SaveOp::Header(header) => Some(header.id()),
         SaveOp::Signature { id, .. } | SaveOp::Body { id, .. } => Some(*id),
-        SaveOp::Control(_) | SaveOp::Remember(_) => None,
+        SaveOp::Control(_) | SaveOp::Remember(_) | SaveOp::Anchor(_) | SaveOp::Halt { .. } | SaveOp::Release { .. } => {
+            None
+        }
     }
 }
 

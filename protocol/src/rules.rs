@@ -18,6 +18,8 @@ pub enum Rule {
     SaveEveryRow,
     /// A foreign envelope under the own key stops authoring (4.12); broken, the node writes on.
     HaltOnForeignOwn,
+    /// A home without its sentinel, or with one that its store does not reach, authors nothing (4.12); broken, it does.
+    RefuseWithoutSentinel,
     /// A write under a known idempotency key gives the first answer (4.12); broken, it is carried out again.
     RememberAnswers,
     /// A signature is checked before anything is believed (4.4, R05); broken, a pushed envelope is believed without.
@@ -71,6 +73,7 @@ impl Rule {
         Self::SaveBeforeSpeaking,
         Self::SaveEveryRow,
         Self::HaltOnForeignOwn,
+        Self::RefuseWithoutSentinel,
         Self::RememberAnswers,
         Self::VerifySignatures,
         Self::StoreLinkedOnly,
@@ -99,6 +102,7 @@ impl Rule {
             Self::SaveBeforeSpeaking => "save_before_speaking",
             Self::SaveEveryRow => "save_every_row",
             Self::HaltOnForeignOwn => "halt_on_foreign_own",
+            Self::RefuseWithoutSentinel => "refuse_without_sentinel",
             Self::RememberAnswers => "remember_answers",
             Self::VerifySignatures => "verify_signatures",
             Self::StoreLinkedOnly => "store_linked_only",

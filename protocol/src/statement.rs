@@ -10,6 +10,7 @@ pub mod schema;
 pub mod check;
 pub mod typed;
 pub mod current;
+pub mod silence;
 pub mod ledger;
 pub mod draft;
 pub mod convert;
@@ -41,11 +42,23 @@ pub enum Kind {
     Receipt,
     /// Something said about somebody else; shown, never counted.
     Observation,
+    /// A question that named nations decide by silence (DOMAIN 2.8).
+    Propose,
+    /// A participant has seen a proposal.
+    Seen,
+    /// A participant agrees to a proposal.
+    Assent,
+    /// A participant objects to a proposal.
+    Object,
+    /// A participant lets a proposal pass with a remark.
+    Reserve,
+    /// A participant asks for a day more.
+    RequestExtension,
 }
 
 impl Kind {
     /// Every kind, in the order in which they refer to one another.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Profile,
         Self::Hub,
         Self::Requirement,
@@ -57,7 +70,16 @@ impl Kind {
         Self::LossReport,
         Self::Receipt,
         Self::Observation,
+        Self::Propose,
+        Self::Seen,
+        Self::Assent,
+        Self::Object,
+        Self::Reserve,
+        Self::RequestExtension,
     ];
+
+    /// The kinds by which a participant answers a proposal.
+    pub const ANSWERS: [Self; 5] = [Self::Seen, Self::Assent, Self::Object, Self::Reserve, Self::RequestExtension];
 
     /// The kind's name in records and references.
     pub const fn name(self) -> &'static str {
@@ -73,6 +95,12 @@ impl Kind {
             Self::LossReport => "loss_report",
             Self::Receipt => "receipt",
             Self::Observation => "observation",
+            Self::Propose => "propose",
+            Self::Seen => "seen",
+            Self::Assent => "assent",
+            Self::Object => "object",
+            Self::Reserve => "reserve",
+            Self::RequestExtension => "request_extension",
         }
     }
 

@@ -7,9 +7,11 @@
 pub mod rows;
 pub mod goods;
 pub mod coverage;
+pub mod decision;
 pub mod export;
 mod flags;
 mod read;
+mod struck;
 mod answers;
 mod line;
 mod movement;
@@ -17,12 +19,15 @@ mod cover;
 mod assemble;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::evaluate::State;
 use crate::ids::Timestamp;
 use crate::statement::ledger::Ledger;
+use crate::statement::silence::Silence;
 use assemble::Assembly;
 use cover::{ReadingPledges, Sums};
+use decision::{AnswerRow, Decided, DecisionRow};
 use flags::Flags;
 use goods::{DispatchRow, LossRow, ReceiptRow, ShipmentRow};
 use rows::{
@@ -59,6 +64,10 @@ pub struct View {
     pub profiles: Vec<ProfileRow>,
     /// Observations.
     pub observations: Vec<ObservationRow>,
+    /// Every version of every proposal, by deadline.
+    pub decisions: Vec<DecisionRow>,
+    /// Answers to proposals.
+    pub answers: Vec<AnswerRow>,
     /// Records whose version that counts is invalid.
     pub invalid: Vec<InvalidRow>,
     /// What needs an eye, by code and then by statement.
@@ -67,7 +76,7 @@ pub struct View {
 
 /// Computes the view of a state at a moment.
 pub fn view(state: &State, as_of: Timestamp) -> View {
-    View::of(&Ledger::of(state), as_of)
+    View::of(&Ledger::of(state).with_silence(Arc::new(Silence::of(state))), as_of)
 }
 
 impl View {
@@ -80,6 +89,7 @@ impl View {
     pub fn of(ledger: &Ledger<'_>, as_of: Timestamp) -> Self {
         let mut flags = Flags::default();
         let mut reading = read::read(ledger, as_of, &mut flags);
+        struck::flag(ledger, &mut flags);
         let links = answers::link(&mut reading, &mut flags);
         let movement = movement::gather(ledger, &mut reading, &links, &mut flags);
         let mut states = Vec::with_capacity(reading.pledges.len());
@@ -113,6 +123,7 @@ impl View {
                 cover::requirement(&sums, &mut pledges, &links, &buckets, as_of, &mut flags)
             })
             .collect();
+        let decided = decision::decide(ledger, &mut reading, as_of, &mut flags);
         let (flags, named) = flags.finish();
         let invalid = std::mem::take(&mut reading.invalid);
         let assembly = Assembly {
@@ -125,7 +136,7 @@ impl View {
             buckets: &buckets,
             named: &named,
         };
-        assembled(&assembly, covered, pledges_of, invalid, flags)
+        assembled(&assembly, covered, pledges_of, decided, invalid, flags)
     }
 }
 
@@ -133,14 +144,17 @@ fn assembled(
     assembly: &Assembly<'_, '_>,
     covered: Vec<cover::Covered>,
     pledges_of: Vec<Vec<usize>>,
+    decided: Decided,
     invalid: Vec<InvalidRow>,
     flags: Vec<Flag>,
 ) -> View {
     let reading = assembly.reading;
+    let until = reading.same_until(assembly.as_of);
+    let same_until = decision::same_until(&decided.decisions, assembly.as_of).map_or(until, |moment| moment.min(until));
     let requirements = reading.requirements.iter().zip(covered).zip(pledges_of);
     View {
         as_of: assembly.as_of,
-        same_until: reading.same_until(assembly.as_of),
+        same_until,
         requirements: requirements
             .map(|((item, covered), pledges)| assembly.requirement(item, covered, pledges))
             .collect(),
@@ -154,6 +168,8 @@ fn assembled(
         hubs: reading.hubs.iter().map(assemble::hub).collect(),
         profiles: reading.profiles.iter().map(assemble::profile).collect(),
         observations: reading.observations.iter().map(|item| assembly.observation(item)).collect(),
+        decisions: decided.decisions,
+        answers: decided.answers,
         invalid,
         flags,
     }

@@ -21,6 +21,7 @@ mod people;
 pub mod plan;
 pub mod profile;
 pub mod replay;
+mod sentinel;
 pub mod report;
 pub mod shrink;
 pub mod trace;

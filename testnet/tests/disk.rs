@@ -50,6 +50,7 @@ fn items(ops: &[SaveOp]) -> Items {
             SaveOp::Signature { signature, .. } => items.extend([Item::Signature(signature.0.to_vec())]),
             SaveOp::Body { bytes, .. } => items.extend([Item::Body(bytes.to_vec())]),
             SaveOp::Remember(answer) => items.extend([Item::Remembered(format!("{answer:?}"))]),
+            SaveOp::Anchor(_) | SaveOp::Halt { .. } | SaveOp::Release { .. } => {}
         }
     }
     items

@@ -125,6 +125,21 @@ fn a_module_of_the_core_uses_only_what_stands_above_it() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// What the guard lets through and its library still fails on (T59) can then stop nobody's daemon, now or after a restart.
+#[test]
+fn no_daemon_code_builds_a_document() {
+    assert!(!tree("comity-node", "1").contains("automerge"), "the node uses the change library itself");
+    let mut found = Vec::new();
+    for (path, text) in product_sources(&workspace().join("node/src")) {
+        for (number, line) in product_lines(&text) {
+            if [".document(", ".document_as_of("].iter().any(|call| line.contains(call)) {
+                found.push(format!("{}:{number}", path.display()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 #[test]
 fn crates_depend_on_each_other_in_one_direction() {
     let ours = |folder: &str| -> BTreeSet<String> {

@@ -22,6 +22,8 @@ pub fn value_name(holds: &FieldType) -> &'static str {
         FieldType::Flag => "true|false",
         FieldType::Reference(..) => "RECORD",
         FieldType::Place => "HUB|REGION",
+        FieldType::Nation => "CODE",
+        FieldType::Hash => "HEX",
         FieldType::List(inner, _) => value_name(inner),
         FieldType::Map(..) => "NAME=VALUE",
         FieldType::Lines(_) => "LINE=QUANTITY",
@@ -66,7 +68,9 @@ fn value(name: &str, holds: &FieldType, texts: &[&str]) -> Result<Value, Failure
         | FieldType::Day
         | FieldType::Moment
         | FieldType::Reference(..)
-        | FieldType::Place => Value::from(one),
+        | FieldType::Place
+        | FieldType::Nation
+        | FieldType::Hash => Value::from(one),
     })
 }
 

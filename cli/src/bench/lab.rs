@@ -9,9 +9,9 @@ use comity_protocol::charter::Anchor;
 use comity_protocol::control::{
     ControlRecord, Genesis, KeyStatus, Member, Params, Roster, RosterKey, SignedGenesis, VerifiedControl, nation_id,
 };
-use comity_protocol::effect::{Effect, Input, RecordWrite, Replaces, RequestId, SaveOp, WriteRequest};
+use comity_protocol::effect::{Authoring, Effect, Input, RecordWrite, Replaces, RequestId, SaveOp, WriteRequest};
 use comity_protocol::evaluate::{Element, evaluate};
-use comity_protocol::ids::{AllianceId, AuthorKey, ControlId, NationId, RootKey};
+use comity_protocol::ids::{AllianceId, AuthorKey, ControlId, NationId, RootKey, Tip};
 use comity_protocol::keys::SecretKey;
 use comity_protocol::replica::{Config, Replica, Stored};
 use comity_protocol::rules::Rules;
@@ -97,7 +97,11 @@ impl Lab {
         let state = evaluate(Anchor::founding(self.alliance), elements);
         let key = self.home(index).node_key()?;
         let config = Config { alliance: self.alliance, nation: self.nations[index], key, seed: 1 };
-        Ok(Replica::new(config, Rules::default(), Stored { state, remembered: Vec::new() }))
+        Ok(Replica::new(
+            config,
+            Rules::default(),
+            Stored { state, remembered: Vec::new(), authoring: Authoring::Free, signed: Tip::NONE },
+        ))
     }
 }
 

@@ -44,6 +44,8 @@ pub enum FileKind {
     Charter,
     /// What a root key has signed.
     SignerLog,
+    /// Proof that a node said two things.
+    ForkProof,
 }
 
 impl FileKind {
@@ -60,6 +62,7 @@ impl FileKind {
             Self::Vote => "comity vote 1",
             Self::Charter => "comity charter 1",
             Self::SignerLog => "comity signer log 1",
+            Self::ForkProof => "comity fork proof 1",
         }
     }
 
@@ -78,7 +81,8 @@ impl FileKind {
             | Self::RosterDraft
             | Self::Roster
             | Self::Motion
-            | Self::Vote => FILE_BYTES_MAX,
+            | Self::Vote
+            | Self::ForkProof => FILE_BYTES_MAX,
         }
     }
 }

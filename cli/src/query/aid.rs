@@ -8,6 +8,7 @@ use comity_protocol::statement::units::Unit;
 use comity_protocol::statement::visible;
 use serde_json::Value;
 
+use super::node::seen;
 use crate::output::now_jiff;
 use crate::table::{Column, ago, dash, number, short, table};
 
@@ -179,6 +180,7 @@ pub fn listing(listing: &Listing) -> String {
             summary(row),
             ago(&row.time, now),
             if row.surviving > 1 { format!("{} versions", row.surviving) } else { short(&row.version) },
+            seen(&row.witnessed),
             row.flags.join(" "),
         ]
     });
@@ -188,6 +190,7 @@ pub fn listing(listing: &Listing) -> String {
         Column::Left("SAYS"),
         Column::Left("CLAIMED"),
         Column::Left("VERSION"),
+        Column::Left("SEEN BY"),
         Column::Left("FLAGS"),
     ];
     with_moment(&listing.as_of, &table(&columns, rows.collect(), "none"))
@@ -239,6 +242,7 @@ pub fn shown(shown: &Shown) -> String {
     line("version", &record.version);
     line("claimed", &record.time);
     line("state", &state_of(record));
+    line("seen by", &seen(&record.witnessed));
     for (name, value) in &record.fields {
         line(name, &plain(value));
     }
@@ -275,7 +279,8 @@ pub fn shown(shown: &Shown) -> String {
         let _ = writeln!(text, "versions, newest first:");
         for version in shown.versions.iter().rev() {
             let standing = if version.replaced { "replaced" } else { "stands" };
-            let _ = writeln!(text, "  {} {} {standing}", version.time, version.version);
+            let seen = seen(&version.witnessed);
+            let _ = writeln!(text, "  {} {} {standing}, seen by {seen}", version.time, version.version);
         }
     }
     if !shown.flags.is_empty() {
@@ -307,6 +312,10 @@ pub fn explanation(explained: &Explanation) -> String {
     }
     if !explained.held_by.is_empty() {
         let _ = write!(text, "\nheld by {}", explained.held_by.join(" "));
+    }
+    for said in &explained.says {
+        let fields: Vec<String> = said.fields.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
+        let _ = write!(text, "\n{} {}", visible(&said.record), visible(&fields.join(" ")));
     }
     for step in &explained.steps {
         let _ = write!(text, "\n- {}", visible(step));

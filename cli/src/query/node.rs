@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use comity_node::api::model::{Log, Nations, Peers, Status};
+use comity_node::api::model::{Log, LogRow, Nations, Peers, Status, Witnessed};
 use comity_protocol::statement::visible;
 
 use crate::output::now_jiff;
@@ -41,11 +41,14 @@ pub fn status(status: &Status) -> String {
     );
     row("quota", format!("{} of {} bytes of this node's chain", number(status.quota_used), number(status.quota)));
     row("store", format!("{}, {} bytes", status.store, number(status.store_bytes)));
-    for fork in &status.forks {
-        row("FORK", format!("{} node {} at envelope {}", fork.nation, short(&fork.node), fork.seq));
-    }
     for warning in &status.warnings {
         row("warning", visible(warning));
+    }
+    for fork in status.forks.iter().filter(|fork| !fork.open) {
+        let name = fork.label.clone().unwrap_or_else(|| short(&fork.node));
+        let words =
+            format!("node {name} of {} forked at {}; it stands up to {}", fork.nation, fork.seq, fork.stands_to);
+        row("fork", visible(&words));
     }
     text.trim_end().to_owned()
 }
@@ -123,6 +126,7 @@ pub fn log(log: &Log) -> String {
             row.kind.clone(),
             row.standing.clone(),
             dash(verdict),
+            seen(&row.witnessed),
             row.records.join(" "),
         ]
     });
@@ -134,7 +138,31 @@ pub fn log(log: &Log) -> String {
         Column::Left("KIND"),
         Column::Left("STANDING"),
         Column::Left("VERDICT"),
+        Column::Left("SEEN BY"),
         Column::Left("RECORDS"),
     ];
-    table(&columns, rows.collect(), "nothing was said yet")
+    let said: Vec<String> = log.rows.iter().filter(|row| !row.says.is_empty()).flat_map(said_lines).collect();
+    let table = table(&columns, rows.collect(), "nothing stands so");
+    if said.is_empty() { table } else { format!("{table}\n\n{}", said.join("\n")) }
+}
+
+/// Returns "5 of 7", and whether that is final.
+pub fn seen(witnessed: &Witnessed) -> String {
+    let seen = format!("{} of {}", witnessed.seen_by.len(), witnessed.nations);
+    if witnessed.is_final { format!("{seen} final") } else { seen }
+}
+
+/// Returns what an envelope says, and why it counts or does not, a line each.
+pub fn said_lines(row: &LogRow) -> Vec<String> {
+    let mut lines = vec![format!("{} number {} of {}: {}", short(&row.envelope), row.seq, row.nation, row.standing)];
+    lines.extend(row.excluded.iter().map(|why| format!("  {}", visible(why))));
+    lines.push(format!("  seen by {}", seen(&row.witnessed)));
+    for said in &row.says {
+        let fields = said.fields.iter().map(|(name, value)| match value {
+            serde_json::Value::String(text) => format!("{name}={}", visible(text)),
+            other => format!("{name}={}", visible(&other.to_string())),
+        });
+        lines.push(format!("  {} {}", visible(&said.record), fields.collect::<Vec<_>>().join(" ")));
+    }
+    lines
 }

@@ -13,9 +13,11 @@ use utoipa::OpenApi;
 use crate::bench::BenchReport;
 use crate::charter::CharterExported;
 use crate::check::NodeCheck;
+use crate::forks::ForkProven;
 use crate::found::genesis::GenesisShown;
 use crate::found::root::{NewRoot, RootLog};
 use crate::found::roster::RosterShown;
+use crate::guards::{NodeBackup, NodeRestored};
 use crate::home::NewHome;
 use crate::import::Imported;
 use crate::query::Exported;
@@ -27,12 +29,15 @@ use crate::run::Settings;
     BenchReport,
     CharterExported,
     Exported,
+    ForkProven,
     GenesisShown,
     Imported,
     NewHome,
     NewRoot,
+    NodeBackup,
     NodeCheck,
     RootLog,
+    NodeRestored,
     RosterShown,
     Settings,
     report::Report,
@@ -44,7 +49,21 @@ use crate::run::Settings;
 struct Offline;
 
 /// Fields that hold a moment wherever they stand.
-const MOMENTS: [&str; 9] = ["as_of", "at", "created", "heard", "last_heard", "now", "since", "started", "time"];
+const MOMENTS: [&str; 13] = [
+    "as_of",
+    "at",
+    "closes_at",
+    "created",
+    "deadline",
+    "heard",
+    "last_heard",
+    "now",
+    "opens_at",
+    "seen_at",
+    "since",
+    "started",
+    "time",
+];
 
 /// Returns the names of what a command prints with `--json`; none where it prints no JSON of its own.
 pub fn answers(path: &str) -> &'static [&'static str] {
@@ -60,9 +79,16 @@ pub fn answers(path: &str) -> &'static [&'static str] {
         "init" => &["NewHome"],
         "node run" => &["Settings"],
         "node check" => &["NodeCheck"],
+        "node backup" => &["NodeBackup"],
+        "node restore" => &["NodeRestored"],
+        "node confirm" => &["Adoption", "ConfirmAnswer"],
         "peers" => &["Peers"],
         "peers add" | "peers remove" => &["PeerAnswer"],
         "import kiel" | "import fts" => &["Imported"],
+        "forks" => &["Forks"],
+        "forks show" => &["ForkShown"],
+        "forks verify" => &["ForkProven"],
+        "restate" => &["Restated"],
         "bench" => &["BenchReport"],
         "testnet up" | "testnet status" => &["TestnetState"],
         "testnet down" => &["Stopped"],
@@ -78,6 +104,9 @@ pub fn answers(path: &str) -> &'static [&'static str] {
         "gaps" => &["Gaps"],
         "flags" => &["Flags"],
         "export" => &["ExportLine", "Exported"],
+        "decision list" => &["Decisions"],
+        "decision show" => &["Decision"],
+        _ if path.starts_with("decision ") => &["WriteAnswer"],
         _ => statement(path),
     }
 }

@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use crate::forks::forked;
 use crate::harness::{Alliance, Node, comity, command, need, row, until};
 use crate::schema::Schema;
 
@@ -45,8 +46,10 @@ fn every_answer_in_json_fits_its_schema() {
     let pol = alliance.start("POL", &["--peer", &ukr.address]);
     until("they are linked", || (ukr.connected() == 1).then_some(()));
     statements(&mut checked, &ukr, &pol);
+    decisions(&mut checked, &ukr, &pol, &alliance);
     reading(&mut checked, &ukr, &alliance);
     imports(&mut checked, &ukr, &alliance);
+    forks(&mut checked);
     checked.run(Some(&ukr), "roster import", &[&alliance.path("DEU.roster")]);
     let charter = alliance.path("charter");
     checked.run(Some(&ukr), "charter export", &["--out", &charter]);
@@ -54,9 +57,31 @@ fn every_answer_in_json_fits_its_schema() {
     checked.run(Some(&ukr), "peers add", &["/ip4/127.0.0.1/tcp/9"]);
     checked.run(Some(&ukr), "peers", &[]);
     assert_eq!(checked.run(Some(&ukr), "peers remove", &["127.0.0.1:9"])["changed"], true);
+    guards(&mut checked, ukr, &pol, &alliance);
     checked.run(None, "bench", &["--statements", "1100", "--rounds", "1"]);
     checked.run.extend(LABORATORY.map(str::to_owned));
     assert_eq!(checked.run, checked.schema.commands(), "every described command was run, and no other");
+}
+
+/// Backs a node up, puts the backup back, and confirms it.
+fn guards(checked: &mut Checked, ukr: Node, pol: &Node, alliance: &Alliance) {
+    let backup = alliance.path("UKR.backup");
+    let made = checked.run(Some(&ukr), "node backup", &[&backup]);
+    assert_keys(&made, "file node envelopes bodies control");
+    need(&ukr, "11");
+    assert_eq!(ukr.stop(), 0);
+    let home = alliance.home("UKR");
+    let restored = checked.run(None, "node restore", &["--home", &home, &backup, "--replace"]);
+    assert_eq!(restored["envelopes"], made["envelopes"]);
+    let ukr = alliance.start("UKR", &["--peer", &pol.address]);
+    let look = until("nothing stands against it", || {
+        let ran = ukr.run(&["node", "confirm", "--json"]);
+        (ran.code == 0).then(|| ran.json())
+    });
+    checked.answered("node confirm", &look);
+    let adopt = format!("{}:{}", look["seq"], look["envelope"].as_str().expect("an id"));
+    let confirmed = checked.run(Some(&ukr), "node confirm", &["--adopt", &adopt]);
+    assert_eq!(confirmed["seq"], look["seq"]);
 }
 
 /// Founds an alliance of two and enrols and retires a node of one.
@@ -166,6 +191,29 @@ fn statements(checked: &mut Checked, ukr: &Node, pol: &Node) {
     }
 }
 
+/// Proposes, answers in every way, and looks at it.
+fn decisions(checked: &mut Checked, ukr: &Node, pol: &Node, alliance: &Alliance) {
+    let text = alliance.path("text.txt");
+    fs::write(&text, "POL leads on shelter.\n").expect("our own file");
+    let propose = |checked: &mut Checked, title: &str| {
+        let args = ["--title", title, "--text", &text, "--closes-at", "2999-12-01T12:00:00Z", "--wait", "1"];
+        let written = checked.run(Some(ukr), "decision propose", &[&args[..], &["--effect", "lead=POL"]].concat());
+        written["record"].as_str().expect("a record").to_owned()
+    };
+    let (first, second) = (propose(checked, "first"), propose(checked, "second"));
+    for verb in ["seen", "assent", "extend"] {
+        checked.run(Some(pol), &format!("decision {verb}"), &[&first]);
+    }
+    checked.run(Some(pol), "decision reserve", &[&second, "--text", "as far as our law allows"]);
+    checked.run(Some(pol), "decision object", &[&second, "--text", "not without our parliament"]);
+    let shown = checked.run(Some(pol), "decision show", &[&second]);
+    assert_eq!((&shown["state"], &shown["effect"]["lead"]), (&json!("broken"), &json!("POL")), "{shown:#}");
+    checked.run(Some(ukr), "decision amend", &[&first, "--closes-at", "2999-12-02"]);
+    checked.run(Some(ukr), "decision withdraw", &[&second]);
+    let listed = checked.run(Some(ukr), "decision list", &[]);
+    assert!(listed["rows"].as_array().is_some_and(|rows| rows.len() >= 3), "{listed:#}");
+}
+
 /// Looks at everything, and asserts what the issue asks of `status` and `gaps`.
 fn reading(checked: &mut Checked, ukr: &Node, alliance: &Alliance) {
     let status = checked.run(Some(ukr), "status", &[]);
@@ -199,6 +247,20 @@ fn reading(checked: &mut Checked, ukr: &Node, alliance: &Alliance) {
         checked.answered("export", &serde_json::from_str(line).expect("one JSON object a line"));
     }
     watch(checked, ukr);
+}
+
+/// Looks at a fork and its proof.
+fn forks(checked: &mut Checked) {
+    let forked = forked();
+    let node = &forked.nodes[0];
+    until("it knows of the fork", || {
+        node.json(&["forks"])["rows"].as_array().filter(|rows| !rows.is_empty()).map(drop)
+    });
+    checked.run(Some(node), "forks", &[]);
+    let proof = forked.alliance.path("proof");
+    checked.run(Some(node), "forks show", &["UKR/UKR", "--proof", &proof]);
+    checked.run(None, "forks verify", &[&proof]);
+    checked.run(Some(&forked.nodes[2]), "restate", &["--dry-run"]);
 }
 
 /// Follows changes until one is told.

@@ -2,7 +2,10 @@
 
 mod bad_input;
 mod crash;
+mod decision;
+mod forks;
 mod founding;
+mod guards;
 mod harness;
 mod joining;
 mod json;

@@ -124,8 +124,8 @@ pub fn show(outlook: &Outlook, reference: &str) -> Result<Shown, Refusal> {
         as_of: rfc3339(outlook.as_of()),
         flags: rows.flags_on(&row.record),
         record: row,
-        pinned: pinned.map(|version| rows.version(kind, version)),
-        versions: record.versions.values().map(|version| rows.version(kind, version)).collect(),
+        pinned: pinned.map(|version| rows.version(&named.nation, kind, version)),
+        versions: record.versions.values().map(|version| rows.version(&named.nation, kind, version)).collect(),
         referred_by: referred_by(&rows, &named),
     })
 }
@@ -133,7 +133,7 @@ pub fn show(outlook: &Outlook, reference: &str) -> Result<Shown, Refusal> {
 fn row_of(rows: &Rows<'_>, named: &Ref, record: &Record) -> Option<RecordRow> {
     match Kind::from_name(&named.kind) {
         Some(kind) => rows.of_kind(kind, &|name| name.nation == named.nation && name.id == named.id).pop(),
-        None => rows.unknown(&rows.ledger.code(&named.nation), &named.kind, &named.id, record),
+        None => rows.unknown(&named.nation, &named.kind, &named.id, record),
     }
 }
 

@@ -3,19 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
-use comity_protocol::body::{Body, ChangeBody, KIND_CHANGE, KIND_KEY_GRANT, KIND_WITNESS};
-use comity_protocol::chain::{Chain, EnvelopeStanding, Held};
+use comity_protocol::body::{KIND_CHANGE, KIND_KEY_GRANT, KIND_WITNESS};
+use comity_protocol::chain::{AuthorStatus, Chain, EnvelopeStanding, Held};
+use comity_protocol::dossier;
 use comity_protocol::effect::Storage;
 use comity_protocol::evaluate::{Standing, State};
 use comity_protocol::ids::{AuthorId, AuthorKey, EnvelopeId, NationId, Timestamp};
 use comity_protocol::replica::{PeerStanding, PeerStatus};
 use comity_protocol::roster::KeyStanding;
+use comity_protocol::section::Verdict;
+use comity_protocol::statement::Kind;
+use comity_protocol::statement::ledger::Ledger;
 
 use super::code;
 use crate::api::Refusal;
 use crate::api::model::{
-    Authoring, Charter, Fork, Lag, Log, LogRow, NationRow, Nations, NodeRow, PeerRow, PeerSummary, Peers, Status,
-    rfc3339,
+    Authoring, Charter, Fork, Lag, Log, LogRow, NationRow, Nations, NodeRow, PeerRow, PeerSummary, Peers, SaidRecord,
+    Status, rfc3339,
 };
 use crate::driver::Reading;
 use crate::transport::NetStatus;
@@ -97,7 +101,7 @@ pub fn status(reading: &Reading<'_>, network: &NetStatus) -> Status {
         held: state.held().hex(),
         control: state.control().hex(),
         state: state.state().hex(),
-        forks: forks(state),
+        forks: forks(state, &me.nation),
         waiting: totals.waiting,
         void: totals.void,
         quota_used,
@@ -127,10 +131,18 @@ fn warnings(status: &Status) -> Vec<String> {
             "this node's chain is nearly full: enrol a new key for it and retire this one (`comity roster`)".to_owned(),
         );
     }
-    for fork in &status.forks {
-        let Fork { nation, node, seq } = fork;
-        warnings.push(format!("node {node} of {nation} signed two envelopes numbered {seq}"));
+    for fork in status.forks.iter().filter(|fork| fork.open) {
+        let Fork { nation, node, seq, label, stands_to, .. } = fork;
+        let name = label.as_deref().unwrap_or(node);
+        let todo = if *nation == status.nation {
+            format!("retire the key, see `comity forks show {nation}/{name}`")
+        } else {
+            format!("{nation} must retire the key")
+        };
+        warnings.push(format!("node {name} of {nation} forked at {seq}; it stands up to {stands_to}; {todo}"));
     }
+    // What the own nation must do comes first.
+    warnings.sort_by_key(|warning| !warning.contains("`comity forks show"));
     warnings
 }
 
@@ -142,11 +154,23 @@ fn clock_ahead(peers: &[PeerStatus]) -> Option<i64> {
     ahead.get(ahead.len() / 2).copied()
 }
 
-fn forks(state: &State) -> Vec<Fork> {
-    let forked = state.chains().filter_map(|chain| Some((chain.author(), chain.fork()?)));
-    let mut forks: Vec<_> =
-        forked.map(|(author, seq)| Fork { nation: code(state, &author.nation), node: author.key.hex(), seq }).collect();
-    forks.sort_by(|a, b| (&a.nation, &a.node).cmp(&(&b.nation, &b.node)));
+/// Returns every forked chain, those of `own` first.
+fn forks(state: &State, own: &NationId) -> Vec<Fork> {
+    let forked = state.chains().filter_map(|chain| Some((chain, chain.fork()?)));
+    let row = |(chain, seq): (&Chain, u64)| {
+        let author = chain.author();
+        Fork {
+            nation: code(state, &author.nation),
+            node: author.key.hex(),
+            seq,
+            label: dossier::label(state, &author),
+            stands_to: chain.tip().seq,
+            open: chain.status() == AuthorStatus::Active,
+        }
+    };
+    let mut forks: Vec<_> = forked.map(row).collect();
+    let own = code(state, own);
+    forks.sort_by(|a, b| (a.nation != own, &a.nation, &a.node).cmp(&(b.nation != own, &b.nation, &b.node)));
     forks
 }
 
@@ -338,8 +362,9 @@ fn node_rows(state: &State, nation: &NationId) -> Vec<NodeRow> {
 ///
 /// # Errors
 /// A refusal if there is no such nation.
-pub fn log(reading: &Reading<'_>, nation: Option<&str>, limit: usize) -> Result<Log, Refusal> {
+pub fn log(reading: &Reading<'_>, nation: Option<&str>, standing: Option<&str>, limit: usize) -> Result<Log, Refusal> {
     let state = reading.state();
+    let standing = standing.map(Asked::from_text).transpose()?;
     let only = match nation {
         None => None,
         Some(text) => Some(nation_named(state, text)?),
@@ -348,7 +373,7 @@ pub fn log(reading: &Reading<'_>, nation: Option<&str>, limit: usize) -> Result<
     let mut newest: BTreeSet<(u64, AuthorId, u64, EnvelopeId)> = BTreeSet::new();
     let mut more = false;
     for chain in chains {
-        for held in chain.iter() {
+        for held in chain.iter().filter(|held| standing.is_none_or(|asked| asked.includes(state, chain, held))) {
             newest.insert((held.time_ms(), chain.author(), held.seq(), held.id()));
             if newest.len() > limit {
                 newest.pop_first();
@@ -358,9 +383,48 @@ pub fn log(reading: &Reading<'_>, nation: Option<&str>, limit: usize) -> Result<
     }
     let rows = newest.into_iter().rev().filter_map(|(_, author, _, id)| {
         let chain = state.chain(&author)?;
-        Some(log_row(state, chain, chain.get(&id)?))
+        let held = chain.get(&id)?;
+        let mut row = log_row(state, chain, held);
+        if standing.is_some() {
+            row.says = says(state, &author, held);
+        }
+        Some(row)
     });
     Ok(Log { rows: rows.collect(), more })
+}
+
+/// Which envelopes are asked for.
+#[derive(Clone, Copy)]
+enum Asked {
+    Standing(EnvelopeStanding),
+    Waiting,
+    Void,
+}
+
+impl Asked {
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        Ok(match text.replace('-', "_").as_str() {
+            "accepted" => Self::Standing(EnvelopeStanding::Accepted),
+            "suspended" => Self::Standing(EnvelopeStanding::Suspended),
+            "disavowed" => Self::Standing(EnvelopeStanding::Disavowed),
+            "post_removal" => Self::Standing(EnvelopeStanding::PostRemoval),
+            "unlinked" => Self::Standing(EnvelopeStanding::Unlinked),
+            "waiting" => Self::Waiting,
+            "void" => Self::Void,
+            _ => {
+                return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("there is no standing called {text:?}"))
+                    .hint("accepted, suspended, disavowed, post-removal, unlinked, waiting or void"));
+            }
+        })
+    }
+
+    fn includes(self, state: &State, chain: &Chain, held: &Held) -> bool {
+        match self {
+            Self::Standing(standing) => chain.standing(held) == standing,
+            Self::Waiting => matches!(state.view_of(chain, held).verdict, Some(Verdict::Waiting(_))),
+            Self::Void => matches!(state.view_of(chain, held).verdict, Some(Verdict::Void(_))),
+        }
+    }
 }
 
 /// Returns the nation with this code.
@@ -387,8 +451,49 @@ pub(super) fn log_row(state: &State, chain: &Chain, held: &Held) -> LogRow {
         standing: view.standing.code().to_owned(),
         verdict: view.verdict.map(|verdict| verdict.code().to_owned()),
         reason: view.verdict.and_then(|verdict| verdict.reason()).map(str::to_owned),
-        records: if view.standing == EnvelopeStanding::Accepted { written(state, &author, held) } else { Vec::new() },
+        records: written(state, &author, held),
+        witnessed: super::witnessed(state, chain, held),
+        excluded: excluded(state, chain, held),
+        says: Vec::new(),
     }
+}
+
+/// Returns what takes an envelope out of its chain, in words; nothing for an accepted one.
+pub(super) fn excluded(state: &State, chain: &Chain, held: &Held) -> Option<String> {
+    let author = chain.author();
+    let nation = code(state, &author.nation);
+    Some(match (chain.standing(held), chain.status()) {
+        (EnvelopeStanding::Accepted, _) => return None,
+        (EnvelopeStanding::Unlinked, _) => EnvelopeStanding::Unlinked.explain().to_owned(),
+        (_, AuthorStatus::Active) => {
+            let seq = chain.fork().unwrap_or(0);
+            format!("suspended: its key signed two statements numbered {seq}; {nation} must retire the key")
+        }
+        (_, AuthorStatus::Unlisted) => match state.roster(&author.nation).and_then(|roster| roster.fork) {
+            Some(version) => {
+                format!("suspended: the rosters of {nation} fork at version {version}, and list its key above")
+            }
+            None => "suspended: its key stands in no roster in force".to_owned(),
+        },
+        (_, AuthorStatus::Retired { cut }) => {
+            let version = dossier::retired_in(state, &author).map_or(0, |(version, _)| version);
+            format!("disavowed: roster {version} of {nation} retires the key at {}", cut.seq)
+        }
+        (_, AuthorStatus::Removed { cut }) => {
+            format!("after the removal of {nation}: the charter lets its chain count up to {}", cut.seq)
+        }
+    })
+}
+
+/// Returns what an envelope says, record by record, whatever it counts for.
+pub(super) fn says(state: &State, author: &AuthorId, held: &Held) -> Vec<SaidRecord> {
+    let ledger = Ledger::of(state);
+    let code = code(state, &author.nation);
+    let said = dossier::said_by(&author.key, held).into_iter().map(|write| SaidRecord {
+        record: format!("{code}/{}/{}", write.kind, write.id),
+        fields: super::rows::fields(&ledger, Kind::from_name(&write.kind), &write.fields),
+    });
+    said.collect()
 }
 
 fn kind_name(kind: u16) -> String {
@@ -402,11 +507,7 @@ fn kind_name(kind: u16) -> String {
 
 /// Returns the records an envelope writes, as `CODE/kind/id`; none if its body is missing or no readable change.
 pub fn written(state: &State, author: &AuthorId, held: &Held) -> Vec<String> {
-    let Some(body) = held.body().filter(|_| held.kind() == KIND_CHANGE) else { return Vec::new() };
-    let Ok(Body::Change(ChangeBody::Clear { compartment: 0, change })) = Body::decode(held.kind(), body) else {
-        return Vec::new();
-    };
-    let writes = comity_protocol::guard::writes(&author.key, &change).unwrap_or_default();
     let code = code(state, &author.nation);
+    let writes = dossier::said_by(&author.key, held);
     writes.into_iter().map(|write| format!("{code}/{}/{}", write.kind, write.id)).collect()
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use comity_protocol::ids::Timestamp;
+use comity_protocol::dossier::Seen;
+use comity_protocol::ids::{AuthorId, AuthorKey, NationId, Timestamp};
 use comity_protocol::statement::Kind;
 use comity_protocol::statement::convert::shown_fields;
 use comity_protocol::statement::ledger::Ledger;
@@ -12,13 +13,14 @@ use comity_protocol::view::rows::{Flag, FlagCode, Head, Name};
 use comity_protocol::view::{View, rows};
 use serde_json::{Map, Value};
 
-use crate::api::model::{Buckets, Cover, FlagRow, RecordRow, VersionRow, rfc3339};
+use crate::api::model::{Buckets, Cover, FlagRow, RecordRow, VersionRow, Witnessed, rfc3339};
 use crate::driver::Outlook;
 
 /// A view with what its rows are made from.
 pub(super) struct Rows<'a> {
     pub(super) view: &'a View,
     pub(super) ledger: Ledger<'a>,
+    seen: &'a Seen,
     /// Names of flags by the record they name.
     flags: BTreeMap<String, Vec<String>>,
 }
@@ -45,7 +47,7 @@ impl<'a> Rows<'a> {
                 }
             }
         }
-        Self { view, ledger: outlook.ledger(), flags }
+        Self { view, ledger: outlook.ledger(), seen: outlook.seen(), flags }
     }
 
     /// Returns the records of a kind whose name is asked for, those that do not validate last.
@@ -73,6 +75,14 @@ impl<'a> Rows<'a> {
             Kind::Hub => view.hubs.iter().filter_map(|row| plain(&row.head)).collect(),
             Kind::Profile => view.profiles.iter().filter_map(|row| plain(&row.head)).collect(),
             Kind::Observation => view.observations.iter().filter_map(|row| plain(&row.head)).collect(),
+            Kind::Propose => {
+                let latest = view.decisions.iter().filter(|row| row.latest);
+                latest.filter_map(|row| with(&row.head, row.state.name())).collect()
+            }
+            Kind::Seen | Kind::Assent | Kind::Object | Kind::Reserve | Kind::RequestExtension => {
+                let of_kind = view.answers.iter().filter(|row| row.head.name.kind == kind);
+                of_kind.filter_map(|row| plain(&row.head)).collect()
+            }
         };
         let invalid = view.invalid.iter().filter(|row| row.name.kind == kind && asked(&row.name));
         rows.extend(invalid.map(|row| self.invalid(row)));
@@ -112,6 +122,7 @@ impl<'a> Rows<'a> {
             fields: self.fields_of(&head.name),
             buckets: derived.buckets,
             cover: derived.cover,
+            witnessed: self.witnessed_name(&head.name),
         }
     }
 
@@ -135,11 +146,13 @@ impl<'a> Rows<'a> {
             fields: self.fields_of(&row.name),
             buckets: None,
             cover: None,
+            witnessed: self.witnessed_name(&row.name),
         }
     }
 
     /// Returns a record of a kind this version does not know: its winner, as it is.
-    pub(super) fn unknown(&self, code: &str, kind: &str, id: &str, record: &Record) -> Option<RecordRow> {
+    pub(super) fn unknown(&self, nation: &NationId, kind: &str, id: &str, record: &Record) -> Option<RecordRow> {
+        let code = &self.ledger.code(nation);
         let version = record.winner()?;
         Some(RecordRow {
             record: format!("{code}/{kind}/{id}"),
@@ -158,6 +171,7 @@ impl<'a> Rows<'a> {
             fields: self.fields(None, &version.fields),
             buckets: None,
             cover: None,
+            witnessed: self.witnessed(nation, &version.source.author, version.source.seq),
         })
     }
 
@@ -170,22 +184,35 @@ impl<'a> Rows<'a> {
         version.map(|version| self.fields(Some(name.kind), &version.fields)).unwrap_or_default()
     }
 
-    /// Returns fields as JSON: references in text, lists as lists, quantities in the base unit.
-    fn fields(&self, kind: Option<Kind>, fields: &Fields) -> Map<String, Value> {
-        shown_fields(&self.ledger, kind, fields)
-            .into_iter()
-            .map(|(name, value)| (name, serde_json::to_value(value).expect("shown values are JSON")))
-            .collect()
+    fn fields(&self, kind: Option<Kind>, shown: &Fields) -> Map<String, Value> {
+        fields(&self.ledger, kind, shown)
+    }
+
+    /// Returns which nations' witnesses acknowledge an accepted envelope.
+    fn witnessed(&self, nation: &NationId, node: &AuthorKey, seq: u64) -> Witnessed {
+        let author = AuthorId { nation: *nation, key: *node };
+        let mut seen_by: Vec<String> = self.seen.nations(&author, seq).map(|nation| self.ledger.code(nation)).collect();
+        seen_by.sort_unstable();
+        let nations = u32::try_from(self.seen.members()).unwrap_or(u32::MAX);
+        Witnessed { seen_by, nations, is_final: self.seen.is_final(&author, seq) }
+    }
+
+    fn witnessed_name(&self, name: &Name) -> Witnessed {
+        let version = self.table_record(name).and_then(|record| record.by_envelope(&name.version));
+        version.map_or_else(Witnessed::default, |version| {
+            self.witnessed(&name.nation, &version.source.author, version.source.seq)
+        })
     }
 
     /// Returns one version of a record.
-    pub(super) fn version(&self, kind: Option<Kind>, version: &Version) -> VersionRow {
+    pub(super) fn version(&self, nation: &NationId, kind: Option<Kind>, version: &Version) -> VersionRow {
         VersionRow {
             version: version.source.envelope.hex(),
             node: version.source.author.hex(),
             seq: version.source.seq,
             time: rfc3339(Timestamp(version.source.time_ms)),
             replaced: version.replaced,
+            witnessed: self.witnessed(nation, &version.source.author, version.source.seq),
             fields: self.fields(kind, &version.fields),
         }
     }
@@ -195,6 +222,14 @@ impl<'a> Rows<'a> {
         let named = self.view.flags.iter().filter(|flag| flag.statements.iter().any(|name| name.to_string() == record));
         named.map(flag_row).collect()
     }
+}
+
+/// Returns fields as JSON: references in text, lists as lists, quantities in the base unit.
+pub(super) fn fields(ledger: &Ledger<'_>, kind: Option<Kind>, fields: &Fields) -> Map<String, Value> {
+    shown_fields(ledger, kind, fields)
+        .into_iter()
+        .map(|(name, value)| (name, serde_json::to_value(value).expect("shown values are JSON")))
+        .collect()
 }
 
 /// Returns a flag as a row.

@@ -5,20 +5,29 @@
 
 mod aid;
 mod charter;
+mod confirm;
+mod decision;
+mod forks;
 mod node;
 mod write;
 
 pub use aid::{
-    Board, BoardRow, Buckets, Cover, Coverage, CoverageRow, Explanation, FlagRow, Flags, GapRow, Gaps, Listing,
-    PledgeCover, RecordRow, Shown, VersionRow,
+    Board, BoardRow, Buckets, Cover, Coverage, CoverageRow, Explanation, FlagRow, Flags, GapRow, Gaps, LackRow,
+    Listing, PledgeCover, RecordRow, Shown, VersionRow,
 };
 pub use charter::{
     CharterExport, CharterState, ConflictRow, CutRow, HealthRow, HeldWhole, LastHeard, MemberRow, MotionChange,
     MotionRow, Motions, ParentRow, RemovedRow, RoundRow, VersionMade,
 };
+pub use confirm::{Adoption, ConfirmAnswer, ConfirmRequest};
+pub use decision::{Decision, DecisionAnswer, DecisionProof, Decisions, Participant};
+pub use forks::{
+    DependentRow, ForkRow, ForkShown, Forks, LeftRow, PlaceRow, RestateRequest, Restated, RestatedRow, SaidRecord,
+    SaidRow,
+};
 pub use node::{
     Authoring, Change, Charter, Fork, Lag, Log, LogRow, NationRow, Nations, NodeRow, PeerRow, PeerSummary, Peers,
-    Status,
+    Status, Witnessed,
 };
 pub use write::{
     ControlAnswer, ControlRefusal, ControlRequest, Draft, PeerAnswer, PeerRequest, Problem, WriteAnswer, WriteRequest,

@@ -7,14 +7,17 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Json, Router};
+use comity_protocol::effect::Evidence;
+use comity_protocol::ids::{EnvelopeId, Tip};
 use serde::Deserialize;
 use tokio::sync::watch;
 use utoipa::IntoParams;
 
 use super::extract::{Asked, Sent};
 use super::model::{
-    Board, CharterExport, ControlAnswer, ControlRequest, Coverage, Explanation, Flags, Gaps, Listing, Log, Nations,
-    PeerAnswer, PeerRequest, Peers, Problem, Shown, Status, WriteAnswer, WriteRequest,
+    Adoption, Board, CharterExport, ConfirmAnswer, ConfirmRequest, ControlAnswer, ControlRequest, Coverage, Decision,
+    Decisions, Explanation, Flags, ForkShown, Forks, Gaps, Listing, Log, Nations, PeerAnswer, PeerRequest, Peers,
+    Problem, RestateRequest, Restated, Shown, Status, WriteAnswer, WriteRequest,
 };
 use super::{Refusal, events, openapi};
 use crate::answers;
@@ -43,15 +46,21 @@ pub(super) fn table() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/log", get(log)),
         ("/v1/show", get(show)),
         ("/v1/explain", get(explain)),
+        ("/v1/forks", get(forks)),
+        ("/v1/fork", get(fork)),
+        ("/v1/restate", post(restate)),
         ("/v1/board", get(board)),
         ("/v1/coverage", get(coverage)),
         ("/v1/gaps", get(gaps)),
         ("/v1/list", get(list)),
         ("/v1/flags", get(flags)),
+        ("/v1/decisions", get(decisions)),
+        ("/v1/decision", get(decision)),
         ("/v1/export", get(export)),
         ("/v1/watch", get(watch_changes)),
         ("/v1/write", post(write)),
         ("/v1/control", post(control)),
+        ("/v1/authoring", get(authoring).merge(post(confirm))),
         ("/metrics", get(metrics)),
         ("/healthz", get(healthz)),
         ("/readyz", get(readyz)),
@@ -115,8 +124,20 @@ pub(super) struct ListQuery {
 pub(super) struct LogQuery {
     /// Code of the only nation to show.
     nation: Option<String>,
+    /// Only what stands so: `accepted`, `suspended`, `disavowed`, `post-removal`, `unlinked`, `waiting` or `void`; with what it
+    /// says.
+    standing: Option<String>,
     /// Most rows; 50 if absent, at most 10,000.
     limit: Option<usize>,
+}
+
+/// A fork.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ForkQuery {
+    /// `CODE/NODE` by label or first digits of the key, or `CODE` for a fork of its rosters.
+    of: String,
 }
 
 /// A form, and a moment.
@@ -176,7 +197,31 @@ pub(super) async fn charter_export(State(api): State<Api>) -> Answered<CharterEx
     responses((status = 200, body = Log), (status = "default", body = Problem)))]
 pub(super) async fn log(State(api): State<Api>, Asked(query): Asked<LogQuery>) -> Answered<Log> {
     let limit = query.limit.unwrap_or(50).min(10_000);
-    api.driver.read(move |reading| answers::node::log(reading, query.nation.as_deref(), limit)).await.map(Json)
+    let look = move |reading: &crate::driver::Reading<'_>| {
+        answers::node::log(reading, query.nation.as_deref(), query.standing.as_deref(), limit)
+    };
+    api.driver.read(look).await.map(Json)
+}
+
+/// Everything that said two things.
+#[utoipa::path(get, path = "/v1/forks",
+    responses((status = 200, body = Forks), (status = "default", body = Problem)))]
+pub(super) async fn forks(State(api): State<Api>) -> Answered<Forks> {
+    api.driver.read(|reading| Ok(answers::forks::forks(reading))).await.map(Json)
+}
+
+/// One fork with its proof and what to do about it.
+#[utoipa::path(get, path = "/v1/fork", params(ForkQuery),
+    responses((status = 200, body = ForkShown), (status = "default", body = Problem)))]
+pub(super) async fn fork(State(api): State<Api>, Asked(query): Asked<ForkQuery>) -> Answered<ForkShown> {
+    api.driver.read(move |reading| answers::forks::fork(reading, &query.of)).await.map(Json)
+}
+
+/// States anew what a cut left waiting.
+#[utoipa::path(post, path = "/v1/restate", request_body = RestateRequest,
+    responses((status = 200, body = Restated), (status = "default", body = Problem)))]
+pub(super) async fn restate(State(api): State<Api>, Sent(request): Sent<RestateRequest>) -> Answered<Restated> {
+    api.driver.restate(request).await.map(Json)
 }
 
 /// One record with its versions.
@@ -232,6 +277,21 @@ pub(super) async fn list(State(api): State<Api>, Asked(query): Asked<ListQuery>)
     responses((status = 200, body = Flags), (status = "default", body = Problem)))]
 pub(super) async fn flags(State(api): State<Api>, Asked(query): Asked<AtQuery>) -> Answered<Flags> {
     api.driver.view(query.as_of, |outlook| Ok(answers::aid::flags(outlook))).await.map(Json)
+}
+
+/// Proposals, by deadline.
+#[utoipa::path(get, path = "/v1/decisions", params(AtQuery),
+    responses((status = 200, body = Decisions), (status = "default", body = Problem)))]
+pub(super) async fn decisions(State(api): State<Api>, Asked(query): Asked<AtQuery>) -> Answered<Decisions> {
+    api.driver.view(query.as_of, |outlook| Ok(answers::decision::decisions(outlook))).await.map(Json)
+}
+
+/// One proposal: who assented, kept silence, objected, and what is still to be proved.
+#[utoipa::path(get, path = "/v1/decision", params(RefQuery),
+    responses((status = 200, body = Decision), (status = "default", body = Problem)))]
+pub(super) async fn decision(State(api): State<Api>, Asked(query): Asked<RefQuery>) -> Answered<Decision> {
+    let reference = query.reference;
+    api.driver.view(query.as_of, move |outlook| answers::decision::show(outlook, &reference)).await.map(Json)
 }
 
 /// All records, one a line; equal on all nodes with equal records.
@@ -298,6 +358,24 @@ pub(super) async fn control(State(api): State<Api>, Sent(request): Sent<ControlR
         }
     }
     api.driver.import(records).await.map(Json)
+}
+
+/// What a stopped node would adopt, and what stands against it.
+#[utoipa::path(get, path = "/v1/authoring",
+    responses((status = 200, body = Adoption), (status = "default", body = Problem)))]
+pub(super) async fn authoring(State(api): State<Api>) -> Answered<Adoption> {
+    api.driver.read(|reading| Ok(answers::confirm::adoption(reading))).await.map(Json)
+}
+
+/// Takes the own chain for whole, so that a stopped node authors again.
+#[utoipa::path(post, path = "/v1/authoring", request_body = ConfirmRequest,
+    responses((status = 200, body = ConfirmAnswer), (status = "default", body = Problem)))]
+pub(super) async fn confirm(State(api): State<Api>, Sent(request): Sent<ConfirmRequest>) -> Answered<ConfirmAnswer> {
+    let Some(id) = EnvelopeId::from_hex(&request.envelope) else {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "the envelope is not 64 hexadecimal digits"));
+    };
+    let evidence = if request.without_peers { Evidence::Nobody } else { Evidence::Peers };
+    api.driver.confirm(Tip { seq: request.seq, id }, evidence).await.map(Json)
 }
 
 /// Dials a peer from now on, also after a restart.

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use axum::http::StatusCode;
-use comity_protocol::effect::{Idempotency, RecordWrite, Replaces};
+use comity_protocol::effect::{Confirm, Idempotency, RecordWrite, Replaces};
 use comity_protocol::statement::ledger::Ledger;
 use comity_protocol::statement::prepare::{Entry, prepare};
 use comity_protocol::value::record_id_from;
@@ -35,7 +35,12 @@ impl Batch {
     pub(super) fn call(&mut self, call: Call) {
         match call {
             Call::Read(read) => self.reads.push(read),
-            Call::Write(_) | Call::Import { .. } | Call::AddPeer { .. } | Call::RemovePeer { .. } => {
+            Call::Write(_)
+            | Call::Import { .. }
+            | Call::Confirm { .. }
+            | Call::Restate { .. }
+            | Call::AddPeer { .. }
+            | Call::RemovePeer { .. } => {
                 self.calls.push(call);
             }
         }
@@ -116,9 +121,14 @@ impl Driver {
         match call {
             Call::Read(_) => {}
             Call::Write(call) => self.write(call),
+            Call::Restate { request, answer } => self.restate(&request, answer),
             Call::Import { records, answer } => {
                 let request = self.writes.take_import(answer);
                 self.handle(Input::Import { request, records });
+            }
+            Call::Confirm { adopt, evidence, answer } => {
+                let request = self.writes.take_confirm(answer);
+                self.handle(Input::Confirm(Confirm { request, adopt, evidence }));
             }
             Call::AddPeer { peer, answer } => {
                 let address = peer.address.to_string();
@@ -265,6 +275,12 @@ impl Driver {
                 self.writes.held(request, nations, &names);
             }
             Effect::Imported { request, outcomes } => self.writes.imported(request, &outcomes),
+            Effect::Confirmed { request, outcome } => {
+                if let Ok(tip) = &outcome {
+                    warn!(seq = tip.seq, id = %tip.id.short(), "this node's chain was confirmed up to here, it authors again");
+                }
+                self.writes.confirmed(request, outcome, self.replica.state());
+            }
             Effect::Changed(changed) => self.changed(&changed).await,
             Effect::Alarm(alarm) => notice::alarm(&self.changes, &alarm, self.replica.state()),
         }

@@ -1,12 +1,15 @@
 //! The driver's door: what the rest of the process asks of it.
 
-use comity_protocol::ids::Timestamp;
+use comity_protocol::effect::Evidence;
+use comity_protocol::ids::{Timestamp, Tip};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::Reading;
 use super::views::Views;
 use crate::api::Refusal;
-use crate::api::model::{Change, ControlAnswer, Draft, PeerAnswer, WriteAnswer};
+use crate::api::model::{
+    Change, ConfirmAnswer, ControlAnswer, Draft, PeerAnswer, RestateRequest, Restated, WriteAnswer,
+};
 use crate::config::PeerAddress;
 use crate::transport::{NetStatus, TransportHandle};
 
@@ -33,12 +36,28 @@ pub(super) enum Call {
     Read(Read),
     /// Write a statement.
     Write(WriteCall),
+    /// State anew what a cut left waiting.
+    Restate {
+        /// Which.
+        request: RestateRequest,
+        /// The answer.
+        answer: Answer<Restated>,
+    },
     /// Take in control records.
     Import {
         /// Kind and signed form of each.
         records: Vec<(u8, Vec<u8>)>,
         /// The answer.
         answer: Answer<ControlAnswer>,
+    },
+    /// Take the own chain for whole, so that the node authors again.
+    Confirm {
+        /// Where it ends, as the caller saw it.
+        adopt: Tip,
+        /// What the caller rests on.
+        evidence: Evidence,
+        /// The answer.
+        answer: Answer<ConfirmAnswer>,
     },
     /// Dial a peer from now on.
     AddPeer {
@@ -106,12 +125,28 @@ impl Handle {
         self.ask(|answer| Call::Write(WriteCall { write, answer })).await
     }
 
+    /// States anew what a cut left waiting; the answer comes when it is durable.
+    ///
+    /// # Errors
+    /// Why nothing was written; what was written before stays and is found by the next call.
+    pub async fn restate(&self, request: RestateRequest) -> Result<Restated, Refusal> {
+        self.ask(|answer| Call::Restate { request, answer }).await
+    }
+
     /// Takes in control records: kind and signed form of each.
     ///
     /// # Errors
     /// Why none was; that one is refused is part of the answer.
     pub async fn import(&self, records: Vec<(u8, Vec<u8>)>) -> Result<ControlAnswer, Refusal> {
         self.ask(|answer| Call::Import { records, answer }).await
+    }
+
+    /// Takes the own chain for whole up to `adopt`, so that the node authors again.
+    ///
+    /// # Errors
+    /// What stands against it.
+    pub async fn confirm(&self, adopt: Tip, evidence: Evidence) -> Result<ConfirmAnswer, Refusal> {
+        self.ask(|answer| Call::Confirm { adopt, evidence, answer }).await
     }
 
     /// Dials a peer from now on, also after a restart.

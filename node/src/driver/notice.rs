@@ -124,6 +124,18 @@ pub(super) fn alarm(changes: &broadcast::Sender<Change>, alarm: &Alarm, state: &
             let detail = Some("this peer speaks a newer version".to_owned());
             Change { nation: nation_of(state, peer), node: Some(peer.hex()), detail, ..event("alarm") }
         }
+        Alarm::CharterConflict { height, motions, below_anchor } => {
+            let [one, other] = motions.map(|motion| motion.hex());
+            warn!(height, one, other, below_anchor, "two motions are sealed for one charter version");
+            let what = if *below_anchor { "nothing changes" } else { "membership is frozen there" };
+            let detail = format!("two motions are sealed for charter version {height}, {one} and {other}: {what}");
+            Change { detail: Some(detail), ..event("charter_conflict") }
+        }
+        Alarm::AnchorLost { height } => {
+            warn!(height, "control records are lost: the charter version adopted before cannot be reached");
+            let detail = format!("charter version {height}, adopted before, cannot be reached from the records held");
+            Change { detail: Some(detail), ..event("alarm") }
+        }
         Alarm::StruckOut { peer } => {
             warn!(peer = %peer.short(), "a peer broke the protocol three times");
             let detail = Some("this peer broke the protocol three times and is left alone for a while".to_owned());

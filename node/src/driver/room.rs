@@ -42,7 +42,7 @@ impl Room {
     /// Whether a save that failed says that the store is broken for good.
     pub(super) const fn is_broken_by(&mut self, error: &SaveError) -> bool {
         match error {
-            SaveError::Fatal(_) | SaveError::Closed => true,
+            SaveError::Fatal(_) | SaveError::Sentinel(_) | SaveError::Closed => true,
             SaveError::DiskFull(_) | SaveError::Busy => false,
             SaveError::NoHeader { .. } | SaveError::KeyReused { .. } | SaveError::Range { .. } => {
                 self.in_a_row += 1;
@@ -65,6 +65,7 @@ impl Room {
             | SaveError::KeyReused { .. }
             | SaveError::Range { .. }
             | SaveError::Fatal(_)
+            | SaveError::Sentinel(_)
             | SaveError::Closed => {}
         }
         self.storage

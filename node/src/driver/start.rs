@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_protocol::charter::Anchor;
-use comity_protocol::effect::{Input, Storage};
+use comity_protocol::effect::{Authoring, HaltReason, Input, Storage};
 use comity_protocol::evaluate::evaluate;
 use comity_protocol::ids::AuthorKey;
 use comity_protocol::keys::SecretKey;
@@ -91,16 +90,27 @@ pub(super) struct Make {
 
 impl Make {
     fn replica(&self, loaded: Loaded) -> Replica {
+        let anchor = loaded.anchor;
+        let (authoring, signed) = (loaded.authoring, loaded.signed);
         let (elements, remembered) = loaded.into_elements();
-        let state = evaluate(Anchor::founding(self.identity.alliance), elements);
+        let state = evaluate(anchor, elements);
         let config = replica::Config {
             alliance: self.identity.alliance,
             nation: self.identity.nation,
             key: self.key.clone(),
             seed: self.seed,
         };
-        Replica::new(config, Rules::default(), Stored { state, remembered })
+        Replica::new(config, Rules::default(), Stored { state, remembered, authoring, signed })
     }
+}
+
+fn warn_if_stopped(authoring: Authoring) {
+    let reason = match authoring {
+        Authoring::Free => return,
+        Authoring::Restored { sentinel, stored } => HaltReason::Restored { sentinel, stored },
+        Authoring::Halted(reason) => reason,
+    };
+    tracing::warn!(%reason, "this node authors nothing until somebody confirms it: see `comity node confirm`");
 }
 
 fn own_damage(loaded: &Loaded) -> Vec<String> {
@@ -182,6 +192,7 @@ fn parts(config: &Config, key: SecretKey, store: &Store, registry: &mut Registry
     };
     let make = Make { key: key.clone(), identity, seed: getrandom::u64().map_err(StartError::Entropy)? };
     let own_damage = own_damage(&loaded);
+    warn_if_stopped(loaded.authoring);
     let replica = make.replica(loaded);
     let mut transport_config = TransportConfig::new(key);
     transport_config.listen.clone_from(&config.listen.value);

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::http::StatusCode;
+use comity_protocol::dossier::Seen;
 use comity_protocol::ids::{Digest, Timestamp};
 use comity_protocol::statement::ledger::{Ledger, Snapshot};
 use comity_protocol::view::View;
@@ -30,8 +31,8 @@ pub(super) struct Views {
 /// A view that may serve again.
 #[derive(Debug)]
 struct Last {
-    /// Digest of the state it is computed from, which names the set.
-    state: Digest,
+    /// Digests of the state it is computed from and of what is held, which name the set with its bodies.
+    state: [Digest; 2],
     as_of: Timestamp,
     /// Callers that ask for the same while it is computed wait for it.
     view: Arc<OnceLock<Arc<View>>>,
@@ -39,8 +40,9 @@ struct Last {
 
 /// What the loop gives away.
 struct Taken {
-    state: Digest,
+    state: [Digest; 2],
     snapshot: Snapshot,
+    seen: Seen,
     as_of: Timestamp,
 }
 
@@ -48,6 +50,7 @@ struct Taken {
 #[derive(Debug)]
 pub struct Outlook {
     snapshot: Snapshot,
+    seen: Seen,
     view: Arc<View>,
     as_of: Timestamp,
 }
@@ -61,6 +64,11 @@ impl Outlook {
     /// The view; it holds at [`Outlook::as_of`], and may have been computed for an earlier moment.
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// What the nations' witnesses acknowledge.
+    pub const fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// Returns what was said by then.
@@ -90,18 +98,18 @@ impl Views {
     }
 
     fn outlook(&self, taken: Taken) -> Outlook {
-        let Taken { state, snapshot, as_of } = taken;
+        let Taken { state, snapshot, seen, as_of } = taken;
         let compute = || Arc::new(View::of(&snapshot.ledger(), as_of));
         let last = self.last_or_new(state, as_of);
         let mut view = Arc::clone(last.get_or_init(compute));
         if !view.holds_at(as_of) {
             view = compute();
         }
-        Outlook { snapshot, view, as_of }
+        Outlook { snapshot, seen, view, as_of }
     }
 
     /// Returns the last view if it is of the same set and of no later moment; otherwise room for a new one.
-    fn last_or_new(&self, state: Digest, as_of: Timestamp) -> Arc<OnceLock<Arc<View>>> {
+    fn last_or_new(&self, state: [Digest; 2], as_of: Timestamp) -> Arc<OnceLock<Arc<View>>> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
             Some(last) if last.state == state && last.may_hold_at(as_of) => Arc::clone(&last.view),
@@ -153,7 +161,15 @@ impl Handle {
             let as_of = as_of(moment.as_deref(), reading.now)?;
             let gathered = gather(reading)?;
             let state = reading.state();
-            Ok((Taken { state: state.state(), snapshot: Snapshot::of(state), as_of }, gathered))
+            Ok((
+                Taken {
+                    state: [state.state(), state.held()],
+                    snapshot: Snapshot::of(state),
+                    seen: Seen::of(state),
+                    as_of,
+                },
+                gathered,
+            ))
         };
         let (taken, gathered) = self.read(take).await?;
         let views = self.views.clone();
@@ -202,7 +218,12 @@ mod tests {
         let views = Views::new();
         let ask = |state: &comity_protocol::evaluate::State, ms: u64| {
             let as_of = Timestamp(FOUNDED_MS + Timestamp::DAY_MS + ms);
-            let outlook = views.outlook(Taken { state: state.state(), snapshot: Snapshot::of(state), as_of });
+            let outlook = views.outlook(Taken {
+                state: [state.state(), state.held()],
+                snapshot: Snapshot::of(state),
+                seen: Seen::of(state),
+                as_of,
+            });
             let mut expected = comity_protocol::view::view(state, as_of);
             assert_eq!(outlook.as_of(), as_of);
             expected.as_of = outlook.view.as_of;

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use comity_protocol::effect::{
-    Idempotency, ImportOutcome, RecordWrite, RequestId, WriteRefused, WriteRequest, Written,
+    ConfirmRefused, HaltReason, Idempotency, ImportOutcome, RecordWrite, RequestId, WriteRefused, WriteRequest, Written,
 };
 use comity_protocol::evaluate::State;
-use comity_protocol::ids::{EnvelopeId, NationId};
+use comity_protocol::ids::{EnvelopeId, NationId, Tip};
 use comity_protocol::keys::tagged_hash;
 use comity_protocol::limits::NATIONS_MAX;
 use comity_protocol::statement::draft::{Draft, DraftError, DraftFault};
 use tokio::time::Instant;
 
 use super::handle::{Answer, Write, WriteCall};
+use crate::answers;
 use crate::api::Refusal;
-use crate::api::model::{self, ControlAnswer, ControlRefusal, WriteAnswer};
+use crate::api::model::{self, ConfirmAnswer, ControlAnswer, ControlRefusal, Restated, WriteAnswer};
 use crate::store::SaveError;
 
 /// Writes and imports that were not answered yet.
@@ -25,6 +26,18 @@ pub(super) struct Writes {
     last: u64,
     writes: BTreeMap<RequestId, Pending>,
     imports: BTreeMap<RequestId, Answer<ControlAnswer>>,
+    confirms: BTreeMap<RequestId, Answer<ConfirmAnswer>>,
+    /// Calls that state anew, by their last write.
+    restatings: BTreeMap<RequestId, Restating>,
+    /// The writes of such a call that are open, with that last one and their place in its answer.
+    restated: BTreeMap<RequestId, (RequestId, usize)>,
+}
+
+/// A call that makes many writes.
+struct Restating {
+    answer: Answer<Restated>,
+    restated: Restated,
+    refused: Option<WriteRefused>,
 }
 
 struct Pending {
@@ -72,6 +85,45 @@ impl Writes {
         request
     }
 
+    /// Takes a confirmation.
+    pub(super) fn take_confirm(&mut self, answer: Answer<ConfirmAnswer>) -> RequestId {
+        let request = self.next();
+        self.confirms.insert(request, answer);
+        request
+    }
+
+    /// Takes a call that states anew what its answer lists; returns a request for each, in that order.
+    pub(super) fn take_restating(&mut self, answer: Answer<Restated>, restated: Restated) -> Vec<RequestId> {
+        let requests: Vec<RequestId> = restated.written.iter().map(|_| self.next()).collect();
+        if let Some(last) = requests.last() {
+            self.restated.extend(requests.iter().copied().zip((0..).map(|place| (*last, place))));
+            self.restatings.insert(*last, Restating { answer, restated, refused: None });
+        }
+        requests
+    }
+
+    /// One of the writes of a call that states anew is durable, or was refused; the last one answers the caller.
+    fn restated(&mut self, request: RequestId, outcome: Result<Written, WriteRefused>) {
+        let Some((last, place)) = self.restated.remove(&request) else { return };
+        if let Some(restating) = self.restatings.get_mut(&last) {
+            match outcome {
+                Ok(written) => {
+                    if let Some(row) = restating.restated.written.get_mut(place) {
+                        row.envelope = Some(written.version.hex());
+                    }
+                }
+                Err(refused) => {
+                    restating.refused.get_or_insert(refused);
+                }
+            }
+        }
+        if request != last {
+            return;
+        }
+        let Some(Restating { answer: caller, restated, refused }) = self.restatings.remove(&last) else { return };
+        answer(caller, refused.map_or(Ok(restated), |refused| Err(write_refused(&refused))));
+    }
+
     fn next(&mut self) -> RequestId {
         self.last += 1;
         RequestId(self.last)
@@ -79,7 +131,7 @@ impl Writes {
 
     /// A write is durable, or was refused.
     pub(super) fn written(&mut self, request: RequestId, outcome: Result<Written, WriteRefused>, names: &Names<'_>) {
-        let Some(mut pending) = self.writes.remove(&request) else { return };
+        let Some(mut pending) = self.writes.remove(&request) else { return self.restated(request, outcome) };
         match outcome {
             Err(refused) => answer(pending.answer, Err(write_refused(&refused))),
             Ok(written) if pending.wait == 0 => {
@@ -120,6 +172,16 @@ impl Writes {
         answer(caller, Ok(result));
     }
 
+    /// The node authors again, or not.
+    pub(super) fn confirmed(&mut self, request: RequestId, outcome: Result<Tip, ConfirmRefused>, state: &State) {
+        let Some(caller) = self.confirms.remove(&request) else { return };
+        let outcome = match outcome {
+            Ok(tip) => Ok(ConfirmAnswer { seq: tip.seq, envelope: tip.id.hex() }),
+            Err(refused) => Err(answers::confirm::refusal(&refused, state)),
+        };
+        answer(caller, outcome);
+    }
+
     /// The next moment at which a caller stops waiting.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.writes.values().filter_map(|pending| Some(pending.written.as_ref()?.1)).min()
@@ -155,7 +217,14 @@ impl Writes {
         for pending in lost.into_values() {
             answer(pending.answer, Err(not_saved(error)));
         }
+        self.restated.clear();
+        for restating in std::mem::take(&mut self.restatings).into_values() {
+            answer(restating.answer, Err(not_saved(error)));
+        }
         for caller in std::mem::take(&mut self.imports).into_values() {
+            answer(caller, Err(not_saved(error)));
+        }
+        for caller in std::mem::take(&mut self.confirms).into_values() {
             answer(caller, Err(not_saved(error)));
         }
     }
@@ -216,7 +285,12 @@ pub(super) fn write_refused(refused: &WriteRefused) -> Refusal {
         WriteRefused::NotActive => {
             (StatusCode::FORBIDDEN, Some("have the nation's root sign a roster with this node, see `comity roster`"))
         }
-        WriteRefused::Halted(_) => (StatusCode::CONFLICT, Some("see `comity status`")),
+        WriteRefused::Halted(HaltReason::Restored { .. } | HaltReason::ForeignOwn { .. }) => {
+            (StatusCode::CONFLICT, Some("see `comity node confirm`"))
+        }
+        WriteRefused::Halted(
+            HaltReason::Rules { .. } | HaltReason::Forked { .. } | HaltReason::OwnBodyMissing { .. },
+        ) => (StatusCode::CONFLICT, Some("see `comity status`")),
         WriteRefused::TooManyWaiting => {
             (StatusCode::SERVICE_UNAVAILABLE, Some("write without --wait, or wait until others have their answer"))
         }

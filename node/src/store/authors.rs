@@ -1,6 +1,6 @@
 //! Authors as the writer keeps them: their rows and what their envelopes add up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comity_protocol::ids::{AuthorId, EnvelopeId, Id};
 use rusqlite::Connection;
@@ -97,4 +97,16 @@ pub(super) fn sum_rows(connection: &Connection, author: i64) -> rusqlite::Result
         }
     }
     Ok(held)
+}
+
+/// Returns the positions and ids of the headers of one author.
+pub(super) fn positions(connection: &Connection, author: i64) -> rusqlite::Result<BTreeSet<(u64, EnvelopeId)>> {
+    let mut statement = connection.prepare("SELECT seq, id FROM header WHERE author = ?1")?;
+    let mut rows = statement.query([author])?;
+    let mut positions = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        let (Ok(seq), Ok(id)) = (row.get::<_, i64>(0), row.get(1)) else { continue };
+        positions.insert((seq.unsigned_abs(), Id::new(id)));
+    }
+    Ok(positions)
 }

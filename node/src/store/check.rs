@@ -5,7 +5,7 @@ use std::path::Path;
 
 use comity_protocol::effect::Remembered;
 use comity_protocol::envelope::SignedHeader;
-use comity_protocol::ids::{AuthorId, EnvelopeId};
+use comity_protocol::ids::{AuthorId, EnvelopeId, Tip};
 use comity_protocol::keys::Signature;
 use rusqlite::{Connection, ErrorCode};
 
@@ -173,6 +173,20 @@ pub struct OwnRecords {
     pub envelopes: Vec<OwnEnvelope>,
     /// Statements written with an idempotency key, by key.
     pub remembered: Vec<Remembered>,
+}
+
+/// Returns whose store it is and where its node's own chain ends, without writing to it.
+///
+/// # Errors
+/// [`OpenError`].
+pub(super) fn own_tip(path: &Path) -> Result<(Identity, Tip), OpenError> {
+    let connection = schema::open(path, Access::Read, None)?;
+    let failed = |source| schema::sql(path, "read", source);
+    let identity = load::read_identity(&connection).map_err(failed)?;
+    let authors = super::authors::read_authors(&connection).map_err(failed)?;
+    let Some(row) = authors.get(&identity.author()) else { return Ok((identity, Tip::NONE)) };
+    let positions = super::authors::positions(&connection, row.row).map_err(failed)?;
+    Ok((identity, positions.last().map_or(Tip::NONE, |(seq, id)| Tip { seq: *seq, id: *id })))
 }
 
 /// Lists what the node of a store has said, without writing to it; also for the home of a killed node.

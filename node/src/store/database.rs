@@ -9,7 +9,7 @@ use std::sync::Arc;
 use comity_protocol::control::VerifiedControl;
 use comity_protocol::effect::{Remembered, SaveOp};
 use comity_protocol::envelope::AttestedHeader;
-use comity_protocol::ids::{AuthorId, EnvelopeId, Id};
+use comity_protocol::ids::{AuthorId, EnvelopeId, Id, Tip};
 use comity_protocol::keys::Signature;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
@@ -17,9 +17,9 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use super::authors::{AuthorRow, read_authors, sum_rows};
 use super::damage::{Findings, Spot};
 use super::error::{Full, OpenError, SaveError};
-use super::held::{Held, check32, remembered_check32, signature_column};
+use super::held::{HALT, Held, RELEASE, check32, remembered_check32, signature_column, tip_column};
 use super::schema::{self, Access, PAGE_BYTES};
-use super::{Identity, Lane, Loaded, Saved, Settings, Space};
+use super::{Identity, Lane, Loaded, OwnHeld, Saved, Settings, Space};
 
 /// Below this much free space an error of the disk counts as "no space left".
 const DEVICE_FULL_BYTES: u64 = 1_048_576;
@@ -76,6 +76,22 @@ impl Database {
         };
         database.set_bytes_max(database.settings.bytes_max).map_err(|source| schema::sql(path, "configure", source))?;
         Ok(database)
+    }
+
+    /// Whose store it is.
+    pub const fn own(&self) -> AuthorId {
+        self.own
+    }
+
+    /// Returns what is held of the node's own chain, to be compared with its sentinel.
+    ///
+    /// # Errors
+    /// [`OpenError`], if the file cannot be read.
+    pub fn own_held(&self) -> Result<OwnHeld, OpenError> {
+        let Some(row) = self.authors.get(&self.own) else { return Ok(OwnHeld::default()) };
+        let headers = super::authors::positions(&self.connection, row.row);
+        let headers = headers.map_err(|source| schema::sql(&self.path, "read", source))?;
+        Ok(OwnHeld { headers, counted: row.held.headers })
     }
 
     /// Reads everything over this connection, as `Store::load` does over one of its own.
@@ -173,6 +189,14 @@ impl Database {
             SaveOp::Body { id, bytes } => self.save_body(id, bytes),
             SaveOp::Control(control) => insert_control(&self.connection, control).map_err(|error| self.failure(error)),
             SaveOp::Remember(remembered) => self.save_remembered(remembered),
+            SaveOp::Anchor(anchor) => {
+                super::anchor::save(&self.connection, anchor).map_err(|error| self.failure(error))
+            }
+            SaveOp::Halt { tip } => self.save_stop(HALT, tip),
+            SaveOp::Release { tip } => {
+                self.execute("DELETE FROM meta WHERE key = ?1", [HALT])?;
+                self.save_stop(RELEASE, tip)
+            }
         }
     }
 
@@ -281,6 +305,16 @@ impl Database {
             ],
         )?;
         Ok(())
+    }
+
+    /// Writes down where authoring stopped, or was released; the first stop stands until then.
+    fn save_stop(&mut self, key: &'static str, tip: &Tip) -> Result<(), SaveError> {
+        let sql = if key == HALT {
+            "INSERT INTO meta(key, value) VALUES (?1, ?2) ON CONFLICT(key) DO NOTHING"
+        } else {
+            "INSERT OR REPLACE INTO meta(key, value) VALUES (?1, ?2)"
+        };
+        self.execute(sql, params![key, tip_column(key, tip)]).map(|_| ())
     }
 
     /// Returns the position of a header and its author.

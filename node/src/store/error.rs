@@ -190,6 +190,9 @@ pub enum SaveError {
     /// The disk or the file failed; the store takes no more writes until the node was restarted (STORE 6).
     #[error("the store failed and takes no more writes: {0}")]
     Fatal(Arc<rusqlite::Error>),
+    /// What was signed cannot be written down beside the store; it takes no more writes until the node was restarted.
+    #[error("the sentinel cannot be written: {0}")]
+    Sentinel(Arc<std::io::Error>),
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -205,6 +208,7 @@ impl SaveError {
             | Self::NoHeader { .. }
             | Self::Range { .. }
             | Self::Fatal(_)
+            | Self::Sentinel(_)
             | Self::Closed => Blame::Environment,
         }
     }
@@ -219,7 +223,7 @@ impl SaveError {
         match self {
             Self::DiskFull(Full::Quota { .. }) => Some("raise store.bytes_max in comity.toml"),
             Self::DiskFull(_) => Some("free space on the volume of the home; the node goes on by itself"),
-            Self::Fatal(_) => Some("look at the disk, then run `comity node check --deep`"),
+            Self::Fatal(_) | Self::Sentinel(_) => Some("look at the disk, then run `comity node check --deep`"),
             Self::KeyReused { .. } => Some("use a new --id for new content"),
             Self::NoHeader { .. } => Some("the store's file is damaged: run `comity node check --deep`"),
             Self::Busy | Self::Range { .. } | Self::Closed => None,

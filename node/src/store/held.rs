@@ -5,7 +5,7 @@
 
 use comity_protocol::codec::{DecodeError, Reader, Writer};
 use comity_protocol::effect::Remembered;
-use comity_protocol::ids::{Digest, EnvelopeId};
+use comity_protocol::ids::{Digest, EnvelopeId, Id, Tip};
 use comity_protocol::keys::{Signature, tagged_hash};
 use comity_protocol::limits::SIGNATURE_BYTES;
 
@@ -92,4 +92,25 @@ pub(super) fn remembered_check32(answer: &Remembered) -> Digest {
         "idempotency",
         &[answer.key.as_bytes(), answer.content.as_bytes(), kind.as_bytes(), id.as_bytes(), answer.version.as_bytes()],
     )
+}
+
+/// Key of the row that says that the node met an envelope under its own key and stopped.
+pub(super) const HALT: &str = "halt";
+/// Key of the row that says what was last confirmed.
+pub(super) const RELEASE: &str = "release";
+
+/// Returns the value of a row of `meta` that names an envelope; it carries its own check.
+pub(super) fn tip_column(key: &str, tip: &Tip) -> Vec<u8> {
+    let mut out = Writer::new();
+    out.u64(tip.seq).raw(tip.id.as_bytes());
+    let mut bytes = out.into_bytes();
+    bytes.extend(check32("meta", &[key.as_bytes(), &bytes]).as_bytes());
+    bytes
+}
+
+/// Reads such a value; `None` if it is damaged.
+pub(super) fn read_tip(key: &str, column: &[u8]) -> Option<Tip> {
+    let mut input = Reader::new(column);
+    let tip = Tip { seq: input.u64().ok()?, id: Id::new(input.array().ok()?) };
+    (tip_column(key, &tip) == column).then_some(tip)
 }

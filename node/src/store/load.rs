@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use comity_protocol::charter::Anchor;
 use comity_protocol::control::{ControlRecord, VerifiedControl};
-use comity_protocol::effect::Remembered;
+use comity_protocol::effect::{Authoring, HaltReason, Remembered};
 use comity_protocol::envelope::AttestedHeader;
 use comity_protocol::evaluate::Element;
-use comity_protocol::ids::{AuthorId, EnvelopeId, Id, hex};
+use comity_protocol::ids::{AuthorId, EnvelopeId, Id, Tip, hex};
 use rusqlite::{Connection, Row};
 
 use super::Identity;
 use super::authors::cached_held;
 use super::damage::{Counted, Damage, Findings, Spot};
-use super::held::{Held, check32, read_signature, remembered_check32};
+use super::held::{HALT, Held, check32, read_signature, read_tip, remembered_check32};
 
 /// An envelope as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +32,18 @@ pub struct StoredEnvelope {
 pub struct Loaded {
     /// Whose store it is.
     pub identity: Identity,
+    /// Where the evaluation starts.
+    pub anchor: Anchor,
     /// Control records: genesis, motions, votes, rosters; each by height or version, then id.
     pub control: Vec<VerifiedControl>,
     /// Envelopes by author, position and id.
     pub envelopes: Vec<StoredEnvelope>,
     /// Answers to writes with an idempotency key, by key.
     pub remembered: Vec<Remembered>,
+    /// Whether the home forbids authoring.
+    pub authoring: Authoring,
+    /// The last envelope that the node's key is known to have signed; [`Tip::NONE`] where nothing says it.
+    pub signed: Tip,
     /// What is damaged, sorted; none of it is among the above.
     pub damage: Vec<Damage>,
     pub(super) findings: Findings,
@@ -52,6 +59,13 @@ impl Loaded {
             elements.extend(envelope.body.map(|bytes| Element::Body { id, bytes }));
         }
         (elements, self.remembered)
+    }
+
+    /// Where the node's own chain ends, as far as it can be read.
+    pub(super) fn own_to(&self) -> u64 {
+        let own = self.identity.author();
+        let headers = self.envelopes.iter().map(|envelope| envelope.header.header());
+        headers.filter(|header| header.author_id() == own).map(|header| header.seq).max().unwrap_or(0)
     }
 
     /// Tells the log what is damaged and takes out what the writer must know; `None` if nothing is.
@@ -82,6 +96,7 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
 fn load_all(connection: &Connection) -> rusqlite::Result<Loaded> {
     let mut damage = Vec::new();
     let identity = read_identity(connection)?;
+    let anchor = super::anchor::read(connection, identity.alliance, &mut damage)?;
     let control = read_control(connection, &mut damage)?;
     check_rows_of(connection, "own_key", &mut damage)?;
     check_identity(connection, &identity, &control, &mut damage)?;
@@ -94,8 +109,40 @@ fn load_all(connection: &Connection) -> rusqlite::Result<Loaded> {
         (header.author_id(), header.seq, envelope.header.id())
     });
     let remembered = read_remembered(connection, &mut damage)?;
+    let halt = read_halt(connection, &mut damage)?;
     damage.sort();
-    Ok(Loaded { identity, control, envelopes: envelopes.found, remembered, damage, findings: envelopes.findings })
+    let findings = envelopes.findings;
+    let (authoring, signed) = (Authoring::Free, Tip::NONE);
+    let mut loaded = Loaded {
+        identity,
+        anchor,
+        control,
+        envelopes: envelopes.found,
+        remembered,
+        authoring,
+        signed,
+        damage,
+        findings,
+    };
+    loaded.authoring = match halt {
+        None => Authoring::Free,
+        Some(Some(tip)) => Authoring::Halted(HaltReason::ForeignOwn { tip }),
+        // It stopped, and nobody can say for what.
+        Some(None) => Authoring::Restored { sentinel: None, stored: loaded.own_to() },
+    };
+    Ok(loaded)
+}
+
+/// Reads whether the node stopped; `Some(None)` if the row that says so is damaged.
+fn read_halt(connection: &Connection, damage: &mut Vec<Damage>) -> rusqlite::Result<Option<Option<Tip>>> {
+    let mut statement = connection.prepare("SELECT value FROM meta WHERE key = ?1")?;
+    let mut rows = statement.query([HALT])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let tip = read_tip(HALT, blob(row, 0));
+    if tip.is_none() {
+        damage.push(Damage::Row { table: "meta", key: HALT.to_owned() });
+    }
+    Ok(Some(tip))
 }
 
 pub(super) fn read_identity(connection: &Connection) -> rusqlite::Result<Identity> {

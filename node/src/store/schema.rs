@@ -150,13 +150,14 @@ fn apply_settings(connection: &Connection, path: &Path, access: Access) -> Resul
             set("fullfsync", &true)?;
             set("checkpoint_fullfsync", &true)?;
             expect_setting(connection, path, "synchronous", "2")?;
+            expect_setting(connection, path, "journal_mode", "wal")?;
         }
         Access::Read => {
             set("cache_size", &-16_384)?;
             set("query_only", &true)?;
         }
     }
-    expect_setting(connection, path, "journal_mode", "wal")?;
+    // A backup has no write-ahead log: it is one file, which may lie on a medium that nobody can write.
     expect_setting(connection, path, "page_size", "4096")
 }
 

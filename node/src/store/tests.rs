@@ -2,6 +2,7 @@
 
 mod damage;
 mod full;
+mod guards;
 mod saving;
 mod sets;
 

@@ -1,5 +1,6 @@
 //! The thread that writes: drains the queues into groups and answers after the commit.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use comity_protocol::effect::SaveOp;
@@ -8,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::damage::Findings;
 use super::readers::Activity;
-use super::{Database, Full, Lane, SaveError, Saved, op_bytes};
+use super::{Database, Full, Lane, SaveError, Saved, SentinelFile, op_bytes};
 
 /// Envelopes and other operations of one group of the live lane.
 const LIVE_OPS_MAX: usize = 1_024;
@@ -46,6 +47,9 @@ pub(super) struct Request {
 /// The thread's state.
 pub(super) struct Writer {
     database: Database,
+    sentinel: Option<Arc<Mutex<SentinelFile>>>,
+    /// Why the sentinel cannot be written, if it cannot: nothing is saved any more then.
+    silenced: Option<Arc<std::io::Error>>,
     live: mpsc::Receiver<Command>,
     catch_up: mpsc::Receiver<Command>,
     readers: Activity,
@@ -66,12 +70,13 @@ enum Log {
 impl Writer {
     pub(super) const fn new(
         database: Database,
+        sentinel: Option<Arc<Mutex<SentinelFile>>>,
         live: mpsc::Receiver<Command>,
         catch_up: mpsc::Receiver<Command>,
         readers: Activity,
     ) -> Self {
         // What a killed process left in the log is moved into the file in the first idle second.
-        Self { database, live, catch_up, readers, log: Log::Used }
+        Self { database, sentinel, silenced: None, live, catch_up, readers, log: Log::Used }
     }
 
     /// Runs until every handle is gone and everything that waited is done.
@@ -158,12 +163,28 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        let results = self.database.save(lane, &group);
+        let results = self.save_and_mark(lane, &group);
         for (answer, result) in answers.into_iter().zip(results) {
             answer.send(result).unwrap_or_default();
         }
         self.watch_log();
         ended_by
+    }
+
+    /// Saves a group, then writes down what of it was signed here: only after both may anything of it leave the process.
+    fn save_and_mark(&mut self, lane: Lane, group: &[Vec<SaveOp>]) -> Vec<Result<Saved, SaveError>> {
+        let refused =
+            |error: &Arc<std::io::Error>| group.iter().map(|_| Err(SaveError::Sentinel(Arc::clone(error)))).collect();
+        if let Some(error) = &self.silenced {
+            return refused(error);
+        }
+        let results = self.database.save(lane, group);
+        let Some(sentinel) = &self.sentinel else { return results };
+        let saved = group.iter().zip(&results).filter(|(_, result)| result.is_ok()).flat_map(|(ops, _)| ops);
+        match sentinel.lock().unwrap_or_else(PoisonError::into_inner).committed(saved) {
+            Ok(()) => results,
+            Err(error) => refused(self.silenced.insert(Arc::new(error))),
+        }
     }
 
     fn watch_log(&mut self) {

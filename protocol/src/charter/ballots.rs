@@ -14,6 +14,8 @@ pub struct Ballots {
     members: BTreeSet<NationId>,
     /// Of votes that differ in their claimed time only, the one with the smallest id.
     votes: BTreeMap<Slot, BTreeMap<NationId, ControlId>>,
+    /// Who signed anything in each round.
+    voters: BTreeMap<u16, BTreeSet<NationId>>,
 }
 
 /// What is voted on: a motion, in a round, in one of the two steps.
@@ -22,7 +24,7 @@ type Slot = (u16, VoteStep, ControlId);
 impl Ballots {
     /// Starts with no vote on `charter`.
     pub fn new(charter: &Charter) -> Self {
-        Self { members: charter.members.keys().copied().collect(), votes: BTreeMap::new() }
+        Self { members: charter.members.keys().copied().collect(), ..Self::default() }
     }
 
     /// Counts a vote on `charter`, whose signature was checked; whether it counts: it names this version, and its nation's
@@ -35,7 +37,8 @@ impl Ballots {
         counts
     }
 
-    pub(super) fn count(&mut self, nation: NationId, slot: Slot, id: ControlId) {
+    fn count(&mut self, nation: NationId, slot: Slot, id: ControlId) {
+        self.voters.entry(slot.0).or_default().insert(nation);
         let smallest = self.votes.entry(slot).or_default().entry(nation).or_insert(id);
         *smallest = id.min(*smallest);
     }
@@ -97,11 +100,7 @@ impl Ballots {
     /// one of them is honest; 0 if there is none.
     pub fn round_max(&self) -> u16 {
         let needed = self.nations() + 1 - self.quorum().min(self.nations());
-        let mut voters: BTreeMap<u16, BTreeSet<NationId>> = BTreeMap::new();
-        for ((round, ..), nations) in &self.votes {
-            voters.entry(*round).or_default().extend(nations.keys());
-        }
-        let highest = voters.into_iter().rev().find(|(_, voters)| voters.len() >= needed);
+        let highest = self.voters.iter().rev().find(|(_, voters)| voters.len() >= needed);
         highest.map_or(0, |(round, _)| (round + 1).min(VOTE_ROUNDS - 1))
     }
 
@@ -186,11 +185,12 @@ impl Ballots {
 
     /// Returns these ballots with only the votes in `kept`.
     pub(super) fn only(&self, kept: &BTreeSet<ControlId>) -> Self {
-        let mut only = Self { members: self.members.clone(), votes: self.votes.clone() };
-        for nations in only.votes.values_mut() {
-            nations.retain(|_, vote| kept.contains(vote));
+        let mut only = Self { members: self.members.clone(), ..Self::default() };
+        for (slot, nations) in &self.votes {
+            for (nation, vote) in nations.iter().filter(|(_, vote)| kept.contains(vote)) {
+                only.count(*nation, *slot, *vote);
+            }
         }
-        only.votes.retain(|_, nations| !nations.is_empty());
         only
     }
 }

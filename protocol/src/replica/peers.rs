@@ -83,6 +83,8 @@ pub(super) struct Peer {
     pub(super) back_off_ms: u64,
     pub(super) away_until: Timestamp,
     pub(super) newer: bool,
+    /// Whether it has compared its record with ours since the start, to the end.
+    pub(super) compared: bool,
     /// How far its clock was ahead of ours when it last told.
     pub(super) clock_ahead_ms: i64,
     pub(super) seen_at: Timestamp,

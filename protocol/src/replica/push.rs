@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Replica;
 use super::peers::Peer;
-use crate::chain::{AuthorStatus, Head};
+use crate::chain::{AuthorStatus, Chain, Head, Held};
 use crate::effect::{Effect, LinkId};
 use crate::evaluate::State;
 use crate::frontier::FrontierEntry;
@@ -71,6 +71,15 @@ impl Outbox {
         self.bytes += bytes;
         self.queue.push((author, tip));
         true
+    }
+
+    /// Queues an envelope before all others, as [`Outbox::enqueue`] does.
+    fn enqueue_first(&mut self, author: AuthorId, tip: Tip, bytes: usize) -> bool {
+        let queued = self.enqueue(author, tip, bytes);
+        if queued && self.queue.last() == Some(&(author, tip)) {
+            self.queue.rotate_right(1);
+        }
+        queued
     }
 
     /// Notes an envelope to be passed on later; false if there are too many and the link fell behind.
@@ -169,6 +178,31 @@ impl Replica {
                 }
             }
         }
+    }
+
+    /// Queues the proof of a fork, before all else, for every full link whose peer has not shown it: a fork proved at one
+    /// node is proved a moment later at all that are connected.
+    ///
+    /// Of each statement goes the envelope itself, or the lowest signed one above it, whoever has that: what is missing below
+    /// is asked for then.
+    pub(super) fn push_fork(&mut self, author: &AuthorId, seq: u64) {
+        let Some(chain) = self.state.chain(author) else { return };
+        let mut said: Vec<&Held> = chain.at(seq).collect();
+        said.sort_unstable_by_key(|held| held.id());
+        let evidence: Vec<(Tip, usize)> = said.into_iter().take(2).filter_map(|held| evidence(chain, held)).collect();
+        let mut overflows = 0;
+        for link in self.links.values().filter(|link| link.is_full()).map(|link| link.peer).collect::<Vec<_>>() {
+            let Some(peer) = self.peers.get(&link) else { continue };
+            let open: Vec<&(Tip, usize)> =
+                evidence.iter().filter(|(tip, _)| tip.seq > seq || !self.covers(peer, author, tip)).collect();
+            for of_peer in self.links.values_mut().filter(|of_peer| of_peer.peer == link && of_peer.is_full()) {
+                for (tip, body_len) in &open {
+                    let queued = of_peer.outbox.enqueue_first(*author, *tip, PushedEnvelope::bytes(*body_len));
+                    overflows += u64::from(!queued);
+                }
+            }
+        }
+        self.counters.push_overflows += overflows;
     }
 
     /// The transport could not take a push of this link: the peer must repair itself.
@@ -296,6 +330,16 @@ impl Replica {
         self.confirmed_by(key);
     }
 
+    /// A peer sent an envelope that contradicts one held: it has that branch beside what it showed before.
+    pub(super) fn shown_beside(&mut self, id: LinkId, author: AuthorId, tip: Tip) {
+        let Some(key) = self.links.get(&id).map(|link| link.peer) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let heads = peer.shown.entry(author).or_default();
+        if heads.len() < FRONTIER_HEADS_MAX && heads.iter().all(|head| head.tip.id != tip.id) {
+            heads.push(Head { tip, bodies_to: 0 });
+        }
+    }
+
     /// A peer told what it holds of one author.
     pub(super) fn shown(&mut self, key: AuthorKey, entry: &FrontierEntry) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
@@ -312,6 +356,9 @@ impl Replica {
     /// A peer holds a set that we had ourselves.
     pub(super) fn shown_all(&mut self, id: LinkId, set: &[FrontierEntry]) {
         let Some(key) = self.links.get(&id).map(|link| link.peer) else { return };
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.compared = true;
+        }
         for entry in set {
             self.shown(key, entry);
         }
@@ -343,6 +390,22 @@ impl Replica {
             link.frontier_due.get_or_insert(now);
         }
     }
+}
+
+/// Returns the envelope that proves a statement by its own signature: it, or the lowest signed one above it.
+fn evidence(chain: &Chain, held: &Held) -> Option<(Tip, usize)> {
+    let signed = match held.signature() {
+        Some(_) => held,
+        None => {
+            let above = chain.heads().iter().filter_map(|head| {
+                let to = |to| chain.path(&head.tip.id, held.seq(), to);
+                to(held.seq()).first().filter(|first| first.id() == held.id())?;
+                to(chain.next_signed(&head.tip.id, held.seq())?).pop()
+            });
+            above.min_by_key(|signed| (signed.seq(), signed.id()))?
+        }
+    };
+    signed.body().map(|body| (signed.tip(), body.len()))
 }
 
 fn pushed(state: &State, author: &AuthorId, tip: &Tip) -> Option<PushedEnvelope> {

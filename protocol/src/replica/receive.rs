@@ -9,7 +9,7 @@ use crate::control::ControlRecord;
 use crate::effect::{Alarm, Effect, HaltReason, ImportOutcome, ImportRefused, LinkId, SaveOp, Storage};
 use crate::envelope::{AttestedHeader, Header, HeaderDecodeError, SignedHeader};
 use crate::evaluate::{Changes, ControlReceipt, Element, Receipt};
-use crate::ids::{AuthorId, EnvelopeId, Tip};
+use crate::ids::{AuthorId, ControlId, EnvelopeId, Tip};
 use crate::limits::{CONTROL_UNKEPT_MAX, FRONTIER_SPACING_MS, HEADERS_UNKEPT_MAX, RELAY_RUN_ITEMS_MAX};
 use crate::message::run::{Run, RunError, VerifiedItem};
 use crate::message::{Frame, PushedEnvelope};
@@ -137,7 +137,12 @@ impl Replica {
                 batch.last.insert(author, Above { tip: attested.tip(), time_ms, cum });
                 batch.fresh.push((author, attested.tip(), body_len));
             }
-            Receipt::ForkEvidence => self.strike_if_unfair(id),
+            Receipt::ForkEvidence => {
+                self.strike_if_unfair(id);
+                // What it stands on is asked for at once: the fork may lie lower.
+                self.shown_beside(id, author, attested.tip());
+                self.note_missing(id, author);
+            }
             Receipt::ParentMissing { .. } => {
                 self.counters.pushed_unlinked += 1;
                 self.strike_if_unfair(id);
@@ -153,7 +158,7 @@ impl Replica {
             Receipt::Held | Receipt::OtherAlliance | Receipt::UnknownAuthor => return,
         }
         if author == self.me {
-            self.own_came_from_elsewhere(attested.tip());
+            self.own_came_from_elsewhere(attested.tip(), &mut batch.ops);
         }
         let body = body_fits.then(|| Arc::clone(&envelope.body));
         batch.take(attested, body);
@@ -187,6 +192,14 @@ impl Replica {
         }
         self.shown_on(id, author, &prev, tip, true);
         let held = self.state.chain(&author).and_then(|chain| chain.get(&tip.id));
+        if held.is_some_and(|held| !held.linked()) {
+            // The sender has learnt more of that branch: what is missing below is asked for now.
+            self.shown_beside(id, author, tip);
+            if let Some(link) = self.links.get_mut(&id) {
+                link.missing.entry(author).or_default().ask_again();
+            }
+        }
+        let held = self.state.chain(&author).and_then(|chain| chain.get(&tip.id));
         if held.is_some_and(|held| held.body().is_none()) {
             batch.elements.push(Element::Body { id: tip.id, bytes: Arc::clone(&envelope.body) });
             batch.ops.push(SaveOp::Body { id: tip.id, bytes: Arc::clone(&envelope.body) });
@@ -213,11 +226,23 @@ impl Replica {
         }
     }
 
-    /// An envelope under the own key that this node did not write (4.12).
-    fn own_came_from_elsewhere(&mut self, tip: Tip) {
-        if self.rules.keeps(Rule::HaltOnForeignOwn) {
-            self.halt(HaltReason::ForeignOwn { tip });
+    /// An envelope under the own key that this node does not hold (4.12): it stops authoring, also after a restart.
+    ///
+    /// A restored home wants its own envelopes back, and has stopped already.
+    fn own_came_from_elsewhere(&mut self, tip: Tip, ops: &mut Vec<SaveOp>) {
+        if self.author.halted.is_some() || !self.rules.keeps(Rule::HaltOnForeignOwn) || self.signed_here(&tip.id) {
+            return;
         }
+        ops.push(SaveOp::Halt { tip });
+        let reason = HaltReason::ForeignOwn { tip };
+        self.author.halted = Some(reason);
+        self.effects.push_back(Effect::Alarm(Alarm::Halted(reason)));
+    }
+
+    /// Whether this node is known to have signed an envelope that it does not hold: a held one stands on it, or the home
+    /// names it. Its row was damaged, then.
+    fn signed_here(&self, id: &EnvelopeId) -> bool {
+        *id == self.author.signed.id || self.state.chain(&self.me).is_some_and(|chain| chain.wants_parent(id))
     }
 
     /// Takes in a run that was asked for: all of it or nothing.
@@ -287,7 +312,13 @@ impl Replica {
     fn take_run(&mut self, id: LinkId, author: AuthorId, items: Vec<VerifiedItem>) {
         let mut batch = Batch::default();
         let few = items.len() <= RELAY_RUN_ITEMS_MAX;
-        for VerifiedItem { header, body } in items {
+        // Of a run of the own chain, what lies below an envelope that was signed here was signed here too.
+        let known_to = if author == self.me {
+            items.iter().rposition(|item| self.signed_here(&item.header.id())).map_or(0, |last| last + 1)
+        } else {
+            0
+        };
+        for (at, VerifiedItem { header, body }) in items.into_iter().enumerate() {
             let held = self.state.chain(&author).and_then(|chain| chain.get(&header.id()));
             match held {
                 Some(held) => {
@@ -305,8 +336,8 @@ impl Replica {
                     }
                 }
                 None => {
-                    if author == self.me {
-                        self.own_came_from_elsewhere(header.tip());
+                    if author == self.me && at >= known_to {
+                        self.own_came_from_elsewhere(header.tip(), &mut batch.ops);
                     }
                     self.counters.run_items_taken += 1;
                     if few && body.is_some() && header.signature().is_some() {
@@ -366,12 +397,17 @@ impl Replica {
     pub(super) fn take_control(&mut self, records: Vec<(u8, Vec<u8>)>) -> Vec<TakenControl> {
         let mut elements = Vec::new();
         let mut outcomes: Vec<TakenControl> = Vec::with_capacity(records.len());
+        let mut early = Vec::new();
         for (kind, bytes) in records {
-            outcomes.push(self.check_control(kind, &bytes, &mut elements));
+            outcomes.push(self.check_control(kind, &bytes, &mut elements, &mut early));
         }
         if !elements.is_empty() {
             self.admit(elements, Vec::new());
-            if self.state.control_held() > self.state.control_ids().count() + CONTROL_UNKEPT_MAX {
+            // What came before the version it is on may have been adopted by what came with it, and otherwise was too early.
+            let unkept = |id: &ControlId| self.state.control_record(id).is_none();
+            if early.iter().any(unkept)
+                || self.state.control_held() > self.state.control_ids().count() + CONTROL_UNKEPT_MAX
+            {
                 self.state.forget_unkept_control();
             }
         }
@@ -385,7 +421,13 @@ impl Replica {
         outcomes
     }
 
-    fn check_control(&self, kind: u8, bytes: &[u8], elements: &mut Vec<Element>) -> TakenControl {
+    fn check_control(
+        &self,
+        kind: u8,
+        bytes: &[u8],
+        elements: &mut Vec<Element>,
+        early: &mut Vec<ControlId>,
+    ) -> TakenControl {
         if self.storage == Storage::Full {
             return Err(ImportRefused::StorageFull);
         }
@@ -400,14 +442,11 @@ impl Replica {
                 Ok(ImportOutcome::Accepted(id))
             }
             ControlReceipt::OtherAlliance => Err(ImportRefused::OtherAlliance),
-            ControlReceipt::UnknownRoot | ControlReceipt::UnknownBase => Err(ImportRefused::NoEffect),
-        }
-    }
-
-    pub(super) fn halt(&mut self, reason: HaltReason) {
-        if self.author.halted.is_none() {
-            self.author.halted = Some(reason);
-            self.effects.push_back(Effect::Alarm(Alarm::Halted(reason)));
+            ControlReceipt::UnknownRoot | ControlReceipt::UnknownBase => {
+                early.push(id);
+                elements.push(Element::Control(verified));
+                Ok(ImportOutcome::Accepted(id))
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Of one author one range is on its way at a time, whichever link it comes from; what a peer has shown and we lack is
 //! asked for again until it is here, more and more rarely where a peer shows what it does not deliver.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Replica;
 use super::peers::{ControlPass, Fault};
@@ -52,6 +52,8 @@ pub(super) struct Seek {
     /// The next step down is `2^step`.
     step: u32,
     failed: u32,
+    /// The peer knows of a lower fork than we do: that goes first.
+    fork: bool,
     retry_at: Option<Timestamp>,
 }
 
@@ -63,6 +65,11 @@ impl Seek {
     /// When it is tried again, if it failed before.
     pub(super) const fn retry_at(&self) -> Option<Timestamp> {
         self.retry_at
+    }
+
+    /// It is tried again at once.
+    pub(super) fn ask_again(&mut self) {
+        self.retry_at = None;
     }
 
     /// A run from `low` on does not link: the search goes on below. Whether that is deeper than before.
@@ -225,6 +232,11 @@ impl Replica {
                     && link.is_full()
                 {
                     link.outbox.caught_up();
+                    if outcome == Outcome::Complete
+                        && let Some(peer) = self.peers.get_mut(&link.peer)
+                    {
+                        peer.compared = true;
+                    }
                 }
                 self.relay_now(id);
             }
@@ -264,8 +276,8 @@ impl Replica {
             seek.retry_at = None;
         } else {
             let pause = (SEEK_RETRY_MS << seek.failed.min(16)).min(SEEK_RETRY_MAX_MS);
-            let (turn, failed) = (seek.turn, seek.failed + 1);
-            *seek = Seek { turn, failed, retry_at: Some(now.plus_ms(pause)), ..Seek::default() };
+            let (turn, failed, fork) = (seek.turn, seek.failed + 1, seek.fork);
+            *seek = Seek { turn, failed, fork, retry_at: Some(now.plus_ms(pause)), ..Seek::default() };
         }
     }
 
@@ -331,9 +343,11 @@ impl Replica {
             }
             self.shown(key, entry);
             let lacking = self.lacks(id, &entry.author);
+            let known = self.state.chain(&entry.author).and_then(Chain::fork).unwrap_or(u64::MAX);
+            let lower = entry.fork.is_some_and(|fork| fork < known);
             let Some(link) = self.links.get_mut(&id) else { return };
             if lacking {
-                link.missing.entry(entry.author).or_default();
+                link.missing.entry(entry.author).or_default().fork = lower;
             } else {
                 link.missing.remove(&entry.author);
             }
@@ -365,14 +379,19 @@ impl Replica {
         }
         let now = self.now;
         let mut wishes: BTreeMap<AuthorId, Vec<LinkId>> = BTreeMap::new();
+        let mut forks: BTreeSet<AuthorId> = BTreeSet::new();
         for (id, link) in self.links.iter().filter(|(_, link)| link.is_full() && !link.in_peers_lobby) {
             for (author, seek) in &link.missing {
                 let due = seek.retry_at.is_none_or(|at| at <= now);
                 if due && !self.fetching.contains_key(author) {
+                    forks.extend(Some(*author).filter(|_| seek.fork));
                     wishes.entry(*author).or_default().push(*id);
                 }
             }
         }
+        // What proves a fork goes before what only adds to a chain.
+        let mut wishes: Vec<(AuthorId, Vec<LinkId>)> = wishes.into_iter().collect();
+        wishes.sort_by_key(|(author, _)| (!forks.contains(author), *author));
         for (author, links) in wishes {
             // Of the links that show an author's chain the least busy one is asked.
             let load = |id: &LinkId| self.links.get(id).map_or(usize::MAX, |link| link.exchanges.len());

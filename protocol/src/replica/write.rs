@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::Replica;
 use super::peers::RULES_MAX;
 use crate::effect::{
-    Effect, HaltReason, Idempotency, RecordWrite, Remembered, Replaces, SaveOp, Storage, WriteRefused, WriteRequest,
-    Written,
+    Authoring, Effect, HaltReason, Idempotency, RecordWrite, Remembered, Replaces, SaveOp, Storage, WriteRefused,
+    WriteRequest, Written,
 };
 use crate::envelope::{AttestedHeader, SignedHeader};
 use crate::evaluate::{AuthorError, Element};
 use crate::guard::DraftWrite;
-use crate::ids::{Digest, EnvelopeId};
+use crate::ids::{Digest, EnvelopeId, Tip};
 use crate::keys::SecretKey;
 use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, REMEMBERED_MAX, WRITES_PER_REQUEST_MAX};
 use crate::rules::Rule;
@@ -22,6 +22,8 @@ pub(super) struct Author {
     key: SecretKey,
     /// Why nothing is signed any more.
     pub(super) halted: Option<HaltReason>,
+    /// The last envelope that this key is known to have signed before the start.
+    pub(super) signed: Tip,
     remembered: BTreeMap<String, (u64, Remembered)>,
     /// The keys by age, so that the oldest is forgotten first.
     by_age: BTreeMap<u64, String>,
@@ -31,10 +33,16 @@ pub(super) struct Author {
 }
 
 impl Author {
-    pub(super) fn new(key: SecretKey, remembered: Vec<Remembered>) -> Self {
+    pub(super) fn new(key: SecretKey, remembered: Vec<Remembered>, authoring: Authoring, signed: Tip) -> Self {
+        let halted = match authoring {
+            Authoring::Free => None,
+            Authoring::Restored { sentinel, stored } => Some(HaltReason::Restored { sentinel, stored }),
+            Authoring::Halted(reason) => Some(reason),
+        };
         let mut author = Self {
             key,
-            halted: None,
+            halted,
+            signed,
             remembered: BTreeMap::new(),
             by_age: BTreeMap::new(),
             next_age: 0,
@@ -183,12 +191,15 @@ impl Replica {
 
     fn draft_write(&self, write: RecordWrite) -> Result<DraftWrite, WriteRefused> {
         let RecordWrite { kind, id, replaces, fields } = write;
+        if let Replaces::Exactly(replaces) = replaces {
+            return Ok(DraftWrite { kind, id, replaces, fields });
+        }
         let record = self.state.section(&self.me.nation).table().record(&kind, &id);
         match (&replaces, record.and_then(|record| record.winner())) {
             (Replaces::Nothing, None) => {}
             (Replaces::Nothing, Some(_)) => return Err(WriteRefused::Exists { kind, id }),
             (Replaces::Surviving | Replaces::IfWinner(_), None) => return Err(WriteRefused::NoRecord { kind, id }),
-            (Replaces::Surviving, Some(_)) => {}
+            (Replaces::Surviving, Some(_)) | (Replaces::Exactly(_), _) => {}
             (Replaces::IfWinner(expected), Some(winner)) => {
                 let current = winner.source.envelope;
                 if current != *expected {

@@ -166,6 +166,11 @@ impl Checker {
                 Value::Text(_) => self.text(value, super::schema::LINE_BYTES_MAX),
                 other => self.reference(other, &[Kind::Hub], Pin::Either),
             },
+            FieldType::Nation | FieldType::Hash => match value {
+                Value::Bytes(bytes) if bytes.len() == 32 => {}
+                Value::Bytes(_) => self.report(Problem::Rule("has not 32 bytes")),
+                other => self.wrong_type(other, "bytes"),
+            },
             FieldType::List(each, max) => self.list(value, each, max),
             FieldType::Map(each, max) => self.map(value, each, max),
             FieldType::Lines(each) => self.list(value, each, LINES_MAX),
@@ -271,7 +276,13 @@ impl Checker {
             Kind::Receipt if not_good(fields) > u128::from(number(fields, "counted")) => {
                 self.inside("counted", |checker| checker.report(Problem::Rule("is less than what was not good of it")));
             }
+            Kind::Propose => self.proposal(fields),
             Kind::Pledge
+            | Kind::Seen
+            | Kind::Assent
+            | Kind::Object
+            | Kind::Reserve
+            | Kind::RequestExtension
             | Kind::Observation
             | Kind::Shipment
             | Kind::Receipt
@@ -282,6 +293,22 @@ impl Checker {
             | Kind::Decline
             | Kind::Dispatch
             | Kind::LossReport => {}
+        }
+    }
+}
+
+impl Checker {
+    fn proposal(&mut self, fields: &Fields) {
+        if matches!(fields.get("participants"), Some(Value::Map(named)) if named.is_empty()) {
+            self.inside("participants", |checker| checker.report(Problem::Rule("is empty")));
+        }
+        if number(fields, "closes_at") <= number(fields, "opens_at") {
+            self.inside("closes_at", |checker| checker.report(Problem::Rule("is not after opens_at")));
+        }
+        if let (Some(Value::Text(text)), Some(Value::Bytes(hash))) = (fields.get("text"), fields.get("text_hash"))
+            && crate::keys::sha256(text.as_bytes())[..] != hash[..]
+        {
+            self.inside("text_hash", |checker| checker.report(Problem::Rule("is not the hash of text")));
         }
     }
 }

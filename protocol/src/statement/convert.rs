@@ -10,7 +10,7 @@ use super::ledger::{Ledger, ResolveError};
 use super::reference::{Ref, RefText};
 use super::schema::{FieldSpec, FieldType, PARAGRAPH_BYTES_MAX, Pin};
 use super::units::Unit;
-use crate::ids::Timestamp;
+use crate::ids::{NationId, Timestamp};
 use crate::time::Day;
 use crate::value::{Fields, Value};
 
@@ -80,6 +80,16 @@ impl Converter<'_> {
                     }
                     Ok(_) | Err(_) => self.value(path, &FieldType::Text(super::schema::LINE_BYTES_MAX), value),
                 }
+            }
+            FieldType::Nation => {
+                let code = text(value).ok_or_else(|| wants("a member's code"))?;
+                let nation = self.ledger.nation_by_code(&code);
+                let missing = || DraftError::at(path, DraftProblem::Resolve(ResolveError::Nation(code.clone())));
+                Ok(Value::Bytes(nation.ok_or_else(missing)?.id.as_bytes().to_vec()))
+            }
+            FieldType::Hash => {
+                let bytes = text(value).and_then(|text| crate::ids::unhex(&text)).filter(|bytes| bytes.len() == 32);
+                Ok(Value::Bytes(bytes.ok_or_else(|| wants("64 hexadecimal digits"))?))
             }
             FieldType::List(each, _) => self.list(path, each, value),
             FieldType::Map(each, _) => {
@@ -283,6 +293,10 @@ fn shown_value(ledger: &Ledger<'_>, holds: Option<&FieldType>, value: &Value) ->
         }
         (Some(FieldType::Reference(..) | FieldType::Place), Value::Bytes(bytes)) => match Ref::decode(bytes) {
             Ok(reference) => DraftValue::Text(ledger.text(&reference)),
+            Err(_) => DraftValue::Text(crate::ids::hex(bytes)),
+        },
+        (Some(FieldType::Nation), Value::Bytes(bytes)) => match <[u8; 32]>::try_from(bytes.as_slice()) {
+            Ok(id) => DraftValue::Text(ledger.code(&NationId::new(id))),
             Err(_) => DraftValue::Text(crate::ids::hex(bytes)),
         },
         (_, Value::Text(text)) => DraftValue::Text(text.clone()),

@@ -54,7 +54,13 @@ fn coverage(kind: Kind, statement: &Result<Statement<'_>, Invalid>) -> (u8, i128
                 | Kind::Shipment
                 | Kind::Dispatch
                 | Kind::Receipt
-                | Kind::Observation => NOTHING,
+                | Kind::Observation
+                | Kind::Propose
+                | Kind::Seen
+                | Kind::Assent
+                | Kind::Object
+                | Kind::Reserve
+                | Kind::RequestExtension => NOTHING,
             };
         }
     };
@@ -74,6 +80,6 @@ fn coverage(kind: Kind, statement: &Result<Statement<'_>, Invalid>) -> (u8, i128
         Says::LossReport(loss) => (0, -i128::from(loss.quantity.base)),
         Says::Receipt(receipt) => (1, i128::from(receipt.good())),
         Says::Hub(hub) => (1, sum(&mut hub.capacity.values().copied())),
-        Says::Profile(_) | Says::Decline(_) | Says::Observation(_) => NOTHING,
+        Says::Profile(_) | Says::Decline(_) | Says::Observation(_) | Says::Propose(_) | Says::Answer(_) => NOTHING,
     }
 }

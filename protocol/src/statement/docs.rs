@@ -79,6 +79,8 @@ pub fn holds(holds_what: &FieldType) -> String {
             }
         }
         FieldType::Place => "reference to a hub, or text".to_owned(),
+        FieldType::Nation => "member nation, by its code".to_owned(),
+        FieldType::Hash => "SHA-256 hash".to_owned(),
         FieldType::List(each, max) => format!("list of up to {max}: {}", holds(each)),
         FieldType::Map(each, max) => format!("up to {max} by name: {}", holds(each)),
         FieldType::Lines(each) => format!("by line number: {}", holds(each)),

@@ -210,6 +210,12 @@ pub enum DraftProblem {
     /// The id is taken.
     #[error("{0} exists already")]
     Taken(String),
+    /// Said already, and said once only.
+    #[error("this nation has said so already: {record}")]
+    Twice {
+        /// The record that says it.
+        record: String,
+    },
     /// More than one change holds.
     #[error(
         "the statement takes {bytes} bytes and {operations} operations, at most {bytes_max} and {operations_max} fit"
@@ -243,6 +249,7 @@ impl DraftError {
             | DraftProblem::Role { .. }
             | DraftProblem::Ended { .. }
             | DraftProblem::Moved { .. }
+            | DraftProblem::Twice { .. }
             | DraftProblem::Taken(_) => DraftFault::Refused,
             DraftProblem::Kind(_)
             | DraftProblem::Field { .. }
@@ -291,6 +298,9 @@ impl DraftError {
             DraftProblem::NotOurs { .. } => "what another nation said can only be answered, not revised".to_owned(),
             DraftProblem::Table(Problem::Missing) => "give the field a value".to_owned(),
             DraftProblem::TooLarge { .. } => "split it into several statements".to_owned(),
+            DraftProblem::Twice { .. } => {
+                "each participant has one extension and one assent for each version of a proposal".to_owned()
+            }
             DraftProblem::Dimension { .. }
             | DraftProblem::Wants(_)
             | DraftProblem::Hidden

@@ -1,9 +1,12 @@
 //! The nations of an alliance with their open statements: what drafts are prepared against and views are computed from.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Kind;
 use super::reference::{Ref, RefText};
+use super::silence::Silence;
+use crate::chain::EnvelopeStanding;
 use crate::charter::CharterMember;
 use crate::evaluate::State;
 use crate::ids::{EnvelopeId, NationId};
@@ -25,7 +28,12 @@ pub struct NationName {
 pub struct Ledger<'a> {
     nations: Vec<NationName>,
     tables: BTreeMap<NationId, &'a Table>,
+    silence: Arc<Silence>,
+    struck: Struck,
 }
+
+/// Envelopes held that a fork or a cut takes out, with where they stand.
+type Struck = Arc<BTreeMap<EnvelopeId, EnvelopeStanding>>;
 
 /// What members said by some moment, held apart from the state it was taken from.
 ///
@@ -34,6 +42,8 @@ pub struct Ledger<'a> {
 pub struct Snapshot {
     nations: Vec<NationName>,
     tables: BTreeMap<NationId, Table>,
+    silence: Arc<Silence>,
+    struck: Struck,
 }
 
 /// Most candidates an ambiguous reference lists.
@@ -65,27 +75,52 @@ impl Snapshot {
     /// Takes a snapshot of a state.
     pub fn of(state: &State) -> Self {
         let tables = state.nations().map(|member| (member.id, state.section(&member.id).table().clone()));
-        Self { nations: state.nations().map(name).collect(), tables: tables.collect() }
+        let silence = Arc::new(Silence::of(state));
+        Self { nations: state.nations().map(name).collect(), tables: tables.collect(), silence, struck: struck(state) }
     }
 
     /// Returns the ledger of what was said.
     pub fn ledger(&self) -> Ledger<'_> {
-        Ledger::new(self.nations.clone(), self.tables.iter().map(|(nation, table)| (*nation, table)).collect())
+        let tables = self.tables.iter().map(|(nation, table)| (*nation, table)).collect();
+        let ledger = Ledger::new(self.nations.clone(), tables).with_silence(Arc::clone(&self.silence));
+        Ledger { struck: Arc::clone(&self.struck), ..ledger }
     }
 }
 
 impl<'a> Ledger<'a> {
-    /// Returns the ledger of a state: its members and what they say in the open.
+    /// Returns the ledger of a state: its members and what they say in the open, without what chains prove.
     pub fn of(state: &'a State) -> Self {
         let tables = state.nations().map(|member| (member.id, state.section(&member.id).table())).collect();
-        Self::new(state.nations().map(name).collect(), tables)
+        Self { struck: struck(state), ..Self::new(state.nations().map(name).collect(), tables) }
+    }
+
+    /// Returns where an envelope stands that a fork or a cut takes out; `None` for any other.
+    pub fn struck(&self, envelope: &EnvelopeId) -> Option<EnvelopeStanding> {
+        self.struck.get(envelope).copied()
+    }
+
+    /// Whether nothing is taken out.
+    pub fn nothing_struck(&self) -> bool {
+        self.struck.is_empty()
     }
 
     /// Puts a ledger together; nations are kept in the order of their ids, and one without a table has said nothing.
     pub fn new(mut nations: Vec<NationName>, tables: BTreeMap<NationId, &'a Table>) -> Self {
         nations.sort_by_key(|nation| nation.id);
         nations.dedup_by_key(|nation| nation.id);
-        Self { nations, tables }
+        Self { nations, tables, silence: Arc::default(), struck: Struck::default() }
+    }
+
+    /// Returns this ledger with what the chains prove about its proposals; without it no silence is proved.
+    #[must_use]
+    pub fn with_silence(mut self, silence: Arc<Silence>) -> Self {
+        self.silence = silence;
+        self
+    }
+
+    /// What the chains prove about proposals.
+    pub fn silence(&self) -> &Silence {
+        &self.silence
     }
 
     /// Returns the members, ascending by id.
@@ -200,6 +235,22 @@ impl<'a> Ledger<'a> {
             }),
         }
     }
+}
+
+fn struck(state: &State) -> Struck {
+    let mut struck = BTreeMap::new();
+    for chain in state.chains() {
+        // Of a chain that is accepted as far as it is held, nothing is looked at.
+        if u64::try_from(chain.len()).is_ok_and(|held| held == chain.tip().seq) {
+            continue;
+        }
+        let standings = chain.iter().map(|held| (held.id(), chain.standing(held)));
+        struck.extend(standings.filter(|(_, standing)| match standing {
+            EnvelopeStanding::Suspended | EnvelopeStanding::Disavowed | EnvelopeStanding::PostRemoval => true,
+            EnvelopeStanding::Accepted | EnvelopeStanding::Unlinked => false,
+        }));
+    }
+    Arc::new(struck)
 }
 
 fn name(member: &CharterMember) -> NationName {

@@ -120,6 +120,7 @@ fn fields(entry: &Entry<'_>, kind: Kind, id: &str, mut fields: Fields) -> Result
     converter.line_units = targets.line_units();
     converter.unit = own_unit(draft, &mut fields, &targets)?;
     convert(&converter, spec, draft, &mut fields, |holds| !is_reference(holds))?;
+    forget_stale_text(kind, draft, &mut fields);
     targets.fill(kind, &mut fields);
     let status = draft.status.as_deref().unwrap_or(Status::Live.name());
     fields.insert("status".to_owned(), Value::Text(status.to_owned()));
@@ -156,6 +157,17 @@ fn size(fields: &Fields) -> (usize, usize) {
         };
         (bytes + key.len() + inner + 12, operations + 1 + below)
     })
+}
+
+/// In a revision a proposal's text goes with its hash: naming one drops the other as it was.
+fn forget_stale_text(kind: Kind, draft: &Draft, fields: &mut Fields) {
+    if kind == Kind::Propose {
+        for (named, other) in [("text", "text_hash"), ("text_hash", "text")] {
+            if draft.fields.contains_key(named) && !draft.fields.contains_key(other) {
+                fields.remove(other);
+            }
+        }
+    }
 }
 
 fn convert(

@@ -2,6 +2,8 @@
 
 use super::Kind;
 
+mod decision;
+
 /// Who alone may write a kind (R2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -17,6 +19,8 @@ pub enum Role {
     Consignor,
     /// Any nation, about anything; never counted.
     Observer,
+    /// A nation that the proposal names, for itself.
+    Participant,
 }
 
 impl Role {
@@ -29,6 +33,7 @@ impl Role {
             Self::Donor => "donor nation",
             Self::Consignor => "consignor nation",
             Self::Observer => "any observer",
+            Self::Participant => "participant",
         }
     }
 }
@@ -86,6 +91,10 @@ pub enum FieldType {
     Reference(&'static [Kind], Pin),
     /// A reference to a hub, or the name of a region.
     Place,
+    /// A member nation: typed as its code, stored as its id, so that no later change of codes says something else.
+    Nation,
+    /// A SHA-256 hash: 64 hexadecimal digits, stored as bytes.
+    Hash,
     /// A list of at most this many.
     List(&'static FieldType, usize),
     /// Values by name, at most this many.
@@ -151,6 +160,12 @@ impl Kind {
             Self::LossReport => &LOSS_REPORT,
             Self::Receipt => &RECEIPT,
             Self::Observation => &OBSERVATION,
+            Self::Propose => &decision::PROPOSE,
+            Self::Seen => &decision::SEEN,
+            Self::Assent => &decision::ASSENT,
+            Self::Object => &decision::OBJECT,
+            Self::Reserve => &decision::RESERVE,
+            Self::RequestExtension => &decision::REQUEST_EXTENSION,
         }
     }
 }
@@ -169,6 +184,8 @@ pub const LINES_MAX: usize = 64;
 pub const LEGS_MAX: usize = 32;
 /// Parcels of a line or receipt.
 pub const PARCELS_MAX: usize = 512;
+/// Participants of a proposal.
+pub const PARTICIPANTS_MAX: usize = 128;
 /// References in `seen`.
 pub const SEEN_MAX: usize = 1_024;
 

@@ -1,13 +1,13 @@
 //! Versions of each kind as typed values, borrowed from their fields.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::check::{Violation, check, index};
 use super::reference::Ref;
 use super::units::Unit;
 use super::{Kind, Status};
-use crate::ids::Timestamp;
+use crate::ids::{Digest, NationId, Timestamp};
 use crate::time::Day;
 use crate::value::{Fields, Value};
 
@@ -79,6 +79,10 @@ pub enum Says<'a> {
     Receipt(Receipt<'a>),
     /// About others.
     Observation(Observation<'a>),
+    /// A question.
+    Propose(Propose<'a>),
+    /// What a participant says to it.
+    Answer(Answer<'a>),
 }
 
 /// See [`Kind::Profile`].
@@ -274,6 +278,29 @@ pub struct Observation<'a> {
     pub text: Option<&'a str>,
 }
 
+/// See [`Kind::Propose`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields of `schema`, documented there")]
+pub struct Propose<'a> {
+    pub title: &'a str,
+    pub text_hash: Digest,
+    pub text: Option<&'a str>,
+    pub participants: BTreeSet<NationId>,
+    pub opens_at: Timestamp,
+    pub closes_at: Timestamp,
+    pub subject_key: Option<&'a str>,
+    pub effect: BTreeMap<&'a str, &'a str>,
+}
+
+/// What a participant says to a proposal: see [`Kind::ANSWERS`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer<'a> {
+    /// The version of the proposal.
+    pub proposal: Ref,
+    /// The reservation, the reason, or the interpretative statement.
+    pub text: Option<&'a str>,
+}
+
 /// Why a version is invalid: it is shown with all of this and counts as zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
@@ -446,6 +473,35 @@ impl<'a> Checked<'a> {
             }),
             Kind::Receipt => Says::Receipt(self.receipt()?),
             Kind::Observation => Says::Observation(self.observation()),
+            Kind::Propose => Says::Propose(self.propose()?),
+            Kind::Seen | Kind::Assent | Kind::Object | Kind::Reserve | Kind::RequestExtension => {
+                let text = self.text("text").or_else(|| self.text("reason"));
+                Says::Answer(Answer { proposal: self.reference("proposal")?, text })
+            }
+        })
+    }
+
+    fn propose(self) -> Option<Propose<'a>> {
+        let bytes = |value: &Value| match value {
+            Value::Bytes(bytes) => <[u8; 32]>::try_from(bytes.as_slice()).ok(),
+            _ => None,
+        };
+        let effect = self.map("effect").map_or_else(BTreeMap::new, |effect| {
+            let text = |(key, value): (&'a String, &'a Value)| match value {
+                Value::Text(text) => Some((key.as_str(), text.as_str())),
+                _ => None,
+            };
+            effect.0.iter().filter_map(text).collect()
+        });
+        Some(Propose {
+            title: self.text("title")?,
+            text_hash: Digest::new(bytes(self.0.get("text_hash")?)?),
+            text: self.text("text"),
+            participants: self.entries("participants").into_values().filter_map(bytes).map(NationId::new).collect(),
+            opens_at: self.uint("opens_at").map(Timestamp)?,
+            closes_at: self.uint("closes_at").map(Timestamp)?,
+            subject_key: self.text("subject_key"),
+            effect,
         })
     }
 

@@ -130,9 +130,17 @@ fn facts(view: &View) -> Facts<'_> {
     let hubs = view.hubs.iter().map(|row| (&row.head, None));
     let profiles = view.profiles.iter().map(|row| (&row.head, None));
     let observations = view.observations.iter().map(|row| (&row.head, None));
-    let with_state = requirements.chain(pledges).chain(accepts).chain(shipments);
-    let without =
-        declines.chain(dispatches).chain(losses).chain(receipts).chain(hubs).chain(profiles).chain(observations);
+    let decisions = view.decisions.iter().filter(|row| row.latest).map(|row| (&row.head, Some(row.state.name())));
+    let answers = view.answers.iter().map(|row| (&row.head, None));
+    let with_state = requirements.chain(pledges).chain(accepts).chain(shipments).chain(decisions);
+    let without = declines
+        .chain(dispatches)
+        .chain(losses)
+        .chain(receipts)
+        .chain(hubs)
+        .chain(profiles)
+        .chain(observations)
+        .chain(answers);
     let mut facts = Facts::new();
     for (head, derived) in with_state.chain(without) {
         facts.insert((head.name.nation, head.name.kind, &head.name.id), (head.standing.name(), derived));

@@ -9,8 +9,8 @@ use crate::statement::current::current;
 use crate::statement::ledger::Ledger;
 use crate::statement::reference::Ref;
 use crate::statement::typed::{
-    Accept, Decline, Dispatch, Hub, LossReport, Observation, Place, Pledge, Profile, Receipt, Requirement, Says,
-    Shipment,
+    Accept, Answer, Decline, Dispatch, Hub, LossReport, Observation, Place, Pledge, Profile, Propose, Receipt,
+    Requirement, Says, Shipment,
 };
 use crate::statement::{Kind, Status};
 use crate::table::{Record, Version};
@@ -72,6 +72,8 @@ pub(super) struct Reading<'a> {
     pub(super) losses: Vec<Item<'a, LossReport<'a>>>,
     pub(super) receipts: Vec<Item<'a, Receipt<'a>>>,
     pub(super) observations: Vec<Item<'a, Observation<'a>>>,
+    pub(super) proposals: Vec<Item<'a, Propose<'a>>>,
+    pub(super) answers: Vec<Item<'a, Answer<'a>>>,
     pub(super) invalid: Vec<InvalidRow>,
     /// When the first claimed time that is too far ahead is so no longer.
     skew_ends: Option<Timestamp>,
@@ -158,6 +160,8 @@ impl<'a> Reading<'a> {
             Says::LossReport(says) => self.losses.push(item.saying(says)),
             Says::Receipt(says) => self.receipts.push(item.saying(says)),
             Says::Observation(says) => self.observations.push(item.saying(says)),
+            Says::Propose(says) => self.proposals.push(item.saying(says)),
+            Says::Answer(says) => self.answers.push(item.saying(says)),
         }
     }
 
@@ -182,6 +186,8 @@ impl<'a> Reading<'a> {
         by_time(&mut self.losses);
         by_time(&mut self.receipts);
         by_time(&mut self.observations);
+        by_time(&mut self.proposals);
+        by_time(&mut self.answers);
         self.requirements
             .sort_by(|a, b| urgency(Some(a)).cmp(&urgency(Some(b))).then_with(|| a.order().cmp(&b.order())));
         self.invalid.sort_by(|a, b| (a.time, &a.name).cmp(&(b.time, &b.name)));

@@ -537,8 +537,14 @@ pub enum FlagCode {
     ClockSkew,
     /// C23.
     NotAuthorised,
+    /// C24: a closed proposal waits for proofs of silence, or an objection came late.
+    LateArrival,
+    /// C25.
+    RivalProposal,
     /// The fields break the table of kinds (spec 4.19).
     Invalid,
+    /// What is pinned was taken out by a fork or a cut (spec 4.5.4).
+    DisavowedReference,
 }
 
 impl FlagCode {
@@ -563,7 +569,10 @@ impl FlagCode {
             Self::Pending => "pending",
             Self::ClockSkew => "clock-skew",
             Self::NotAuthorised => "not-authorised",
+            Self::LateArrival => "late-arrival",
+            Self::RivalProposal => "rival-proposal",
             Self::Invalid => "invalid",
+            Self::DisavowedReference => "disavowed-reference",
         }
     }
 
@@ -587,7 +596,10 @@ impl FlagCode {
             Self::Pending => "C21",
             Self::ClockSkew => "C22",
             Self::NotAuthorised => "C23",
+            Self::LateArrival => "C24",
+            Self::RivalProposal => "C25",
             Self::Invalid => "4.19",
+            Self::DisavowedReference => "4.5.4",
         }
     }
 }

@@ -8,3 +8,6 @@ mod drafts;
 mod hostile;
 mod paper;
 mod properties;
+mod stage;
+mod decisions;
+mod silence;

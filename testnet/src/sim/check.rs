@@ -16,7 +16,7 @@ mod store;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use comity_protocol::effect::Effect;
+use comity_protocol::effect::{Authoring, Effect};
 use comity_protocol::envelope::AttestedHeader;
 use comity_protocol::evaluate::{Element, State};
 use comity_protocol::ids::{Digest, EnvelopeId, NationId};
@@ -48,6 +48,10 @@ pub(super) struct Watch {
     wrote: BTreeSet<EnvelopeId>,
     /// An envelope under the own key that came from elsewhere since the process began.
     foreign_own: Option<EnvelopeId>,
+    /// The first such envelope since the home was made, restored or released: it is remembered through restarts.
+    met: Option<EnvelopeId>,
+    /// Whether the process began with a home that forbids authoring.
+    stopped: bool,
     /// What the digests were after the last turn, `held` and `control` and `state`.
     digests: Option<[Digest; 3]>,
     /// Whether the node said that its record changed in the present turn.
@@ -56,11 +60,24 @@ pub(super) struct Watch {
 
 impl Watch {
     /// A process began, or its replica was built again: what it met before it has forgotten.
-    pub(super) fn began(&mut self) {
+    pub(super) fn began(&mut self, authoring: Authoring) {
         self.fresh.clear();
         self.foreign_own = None;
+        self.stopped = authoring != Authoring::Free;
         self.digests = None;
         self.changed = false;
+    }
+
+    /// The home was put back to an earlier moment: what it met since is not in it.
+    pub(super) const fn put_back(&mut self) {
+        self.met = None;
+    }
+
+    /// Somebody has confirmed the own chain.
+    pub(super) const fn released(&mut self) {
+        self.foreign_own = None;
+        self.met = None;
+        self.stopped = false;
     }
 
     /// Takes note of what a turn wrote, before anybody knows whether it could be saved.

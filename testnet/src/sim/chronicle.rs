@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_protocol::effect::{RequestId, WriteRefused, Written};
-use comity_protocol::ids::{AuthorId, AuthorKey, EnvelopeId, NationId};
+use comity_protocol::effect::{ConfirmRefused, RequestId, WriteRefused, Written};
+use comity_protocol::ids::{AuthorId, AuthorKey, EnvelopeId, NationId, Tip};
 
 use super::operator::Order;
 
@@ -33,6 +33,8 @@ pub struct Chronicle {
     pub spoken: BTreeMap<(AuthorId, u64), BTreeMap<EnvelopeId, usize>>,
     /// Envelopes seen on any link, honest or not, by author and position: what the world could know.
     pub seen: BTreeMap<(AuthorId, u64), BTreeSet<EnvelopeId>>,
+    /// Answers to confirmations that nobody has looked at yet.
+    pub confirmed: BTreeMap<RequestId, Result<Tip, ConfirmRefused>>,
     /// Who struck out whom.
     pub struck: Vec<(usize, AuthorKey)>,
     /// Turns of honest nodes so far: what is looked at now and then is looked at by this count.

@@ -23,6 +23,8 @@ use folder::Folder;
 const DISK_BYTES_MAX: usize = 256 << 20;
 /// Name of a store's file on its disk.
 const STORE: &str = "node.sqlite";
+/// Name of the sentinel's file on the same disk.
+const SENTINEL: &str = comity_node::store::SENTINEL_NAME;
 /// What the path of every simulated file begins with.
 const ROOT: &str = "/comity-sim/";
 
@@ -57,6 +59,17 @@ impl Drop for Shared {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
     files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Image {
+    /// The same home with the sentinel of another one: of the present, or none.
+    #[must_use]
+    pub(crate) fn with_sentinel_of(mut self, other: Option<&Self>) -> Self {
+        self.files.remove(SENTINEL);
+        let sentinel = other.and_then(|other| other.files.get(SENTINEL).cloned());
+        self.files.extend(sentinel.map(|bytes| (SENTINEL.to_owned(), bytes)));
+        self
+    }
 }
 
 struct State {
@@ -127,6 +140,12 @@ impl Disk {
     /// It stays the same for the life of the disk. The number in it is of this process and must not get into a trace.
     pub fn store_path(&self) -> PathBuf {
         PathBuf::from(format!("{ROOT}{}/{STORE}", self.shared.number))
+    }
+
+    /// Opens the sentinel's file, which is made if it is missing.
+    pub(crate) fn open_sentinel(&self) -> Result<OpenFile, Fault> {
+        let path = Self::full_path(&format!("{ROOT}{}/{SENTINEL}", self.shared.number))?;
+        Self::open(&path, Create::IfMissing)
     }
 
     /// Returns how many operations were begun while the disk was alive.

@@ -25,9 +25,9 @@ mod spoil;
 mod withhold;
 
 use comity_protocol::charter::Anchor;
-use comity_protocol::effect::{Effect, Input};
+use comity_protocol::effect::{Authoring, Effect, Input};
 use comity_protocol::evaluate::{Element, State};
-use comity_protocol::ids::{AuthorId, Timestamp};
+use comity_protocol::ids::{AuthorId, Timestamp, Tip};
 use comity_protocol::message::Frame;
 use comity_protocol::replica::{Config, Replica, Stored};
 use comity_protocol::rules::{Rule, Rules};
@@ -152,7 +152,11 @@ impl Liar {
         state.admit(control);
         // Its own envelopes that the strategy signed come to the replica as if from elsewhere; it writes on all the same.
         let rules = Rules::broken(Rule::HaltOnForeignOwn);
-        let inner = Replica::new(config, rules, Stored { state, remembered: Vec::new() });
+        let inner = Replica::new(
+            config,
+            rules,
+            Stored { state, remembered: Vec::new(), authoring: Authoring::Free, signed: Tip::NONE },
+        );
         let mut liar = Self { strategy, inner, desk, lie };
         liar.carry_on();
         liar
@@ -235,6 +239,7 @@ impl Liar {
                 | Effect::Written { .. }
                 | Effect::Held { .. }
                 | Effect::Imported { .. }
+                | Effect::Confirmed { .. }
                 | Effect::Changed(_)
                 | Effect::Alarm(_) => {}
             }

@@ -6,9 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_node::store::{Database, Identity, Lane, Loaded, OpenError, SaveError, Settings};
-use comity_protocol::charter::Anchor;
 use comity_protocol::control::VerifiedControl;
-use comity_protocol::effect::{Admission, Effect, Input, LinkId, SaveOp, Storage};
+use comity_protocol::effect::{Admission, Authoring, Effect, Input, LinkId, SaveOp, Storage};
 use comity_protocol::evaluate::State;
 use comity_protocol::ids::{AuthorId, AuthorKey, EnvelopeId, Timestamp};
 use comity_protocol::replica::{Config, Replica, Stored};
@@ -19,6 +18,7 @@ use super::clock::Clock;
 use super::disk::{Disk, Image};
 use super::liar::Liar;
 use super::operator::Operator;
+use super::sentinel::SimSentinel;
 use crate::vfs;
 
 /// First pause after the store was full; doubles up to a minute.
@@ -110,13 +110,19 @@ pub(super) struct Process {
     pub(super) replica: Replica,
     /// Damaged rows of the own chain: the daemon does not write while there are any.
     pub(super) own_damage: Vec<String>,
+    /// What the key is known to have signed.
+    sentinel: SimSentinel,
 }
 
 /// What was done to a node's home, beyond what its promises cover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Harm {
-    /// Its home was replaced by an older copy.
+    /// Its store was replaced by an older copy.
     pub restored: bool,
+    /// Without a sentinel: what the key had signed since nobody knows but who heard it.
+    pub blind: bool,
+    /// Its whole home was, the sentinel included: nothing in it says so (T14).
+    pub rolled_back: bool,
     /// Another process runs under its key.
     pub cloned: bool,
     /// Its disk lied about syncing when the power went.
@@ -126,9 +132,15 @@ pub struct Harm {
 }
 
 impl Harm {
-    /// Whether its own chain may have lost its end or stand in two versions.
+    /// Whether its own chain may stand in two versions. A restored store alone is no excuse: the sentinel, or its absence,
+    /// keeps such a node from speaking.
     pub const fn chain_may_fork(self) -> bool {
-        self.restored || self.cloned || self.betrayed
+        self.rolled_back || self.cloned || self.betrayed
+    }
+
+    /// Whether it may have forgotten what it said, answered or held.
+    pub const fn may_have_forgotten(self) -> bool {
+        self.restored || self.chain_may_fork()
     }
 }
 
@@ -182,6 +194,7 @@ impl Node {
             Identity { alliance: self.config.alliance, nation: self.config.nation, node: self.config.key.public() };
         let made = Database::create(&self.disk.store_path(), vfs::NAME, &identity, founding);
         made.expect("a sound disk takes a new store");
+        SimSentinel::found(&self.disk, self.author);
         // As the daemon's `init` does, everything is synced before anybody is told that the home is there.
         self.disk.restore(&self.disk.image());
     }
@@ -193,17 +206,31 @@ impl Node {
     pub(super) fn start(&mut self, world_ms: u64, rules: Rules) -> Result<Started, OpenError> {
         self.clock.restart(world_ms);
         self.starts += 1;
-        let settings = Settings { bytes_max: None, catch_up_free_min: 0, free_min: 0, vfs: Some(vfs::NAME.to_owned()) };
+        let settings = Settings {
+            bytes_max: None,
+            catch_up_free_min: 0,
+            free_min: 0,
+            vfs: Some(vfs::NAME.to_owned()),
+            sentinel: None,
+        };
         let mut database = Database::open(&self.disk.store_path(), settings)?;
-        let loaded = database.load()?;
+        let held = database.own_held()?;
+        let mut loaded = database.load()?;
+        let sentinel = SimSentinel::open(&self.disk, self.author, &held, world_ms).map_err(|_| self.no_sentinel())?;
+        sentinel.tell(&mut loaded);
         let started = Started::of(&loaded);
         let own_damage = own_damage(&loaded);
         let replica = replica(&self.config, rules, loaded);
-        self.machine = Machine::Honest(Box::new(Process { database, replica, own_damage }));
+        self.machine = Machine::Honest(Box::new(Process { database, replica, own_damage, sentinel }));
         self.admission = Admission::default();
         self.full_retry = None;
-        self.watch.began();
+        self.watch.began(started.authoring);
         Ok(started)
+    }
+
+    fn no_sentinel(&self) -> OpenError {
+        let source = std::io::Error::other("the sentinel cannot be read or written");
+        OpenError::Io { path: self.disk.store_path(), doing: "open", source }
     }
 
     /// Ends the process as a kill does; its links are forgotten.
@@ -278,6 +305,10 @@ impl Node {
         if self.full_retry.is_some_and(|(at, _)| at <= world_ms) {
             process.replica.handle(now, Input::Storage(Storage::Room));
         }
+        if process.sentinel.sync_if_due(world_ms).is_err() {
+            self.stop();
+            return Turn::Ended("the sentinel cannot be synced".to_owned());
+        }
         let (saves, effects) = drain(&mut process.replica);
         self.watch.wrote_now(&effects);
         if saves.is_empty() {
@@ -289,6 +320,10 @@ impl Node {
         let outcome =
             process.database.save(Lane::Live, std::slice::from_ref(&saves)).pop().expect("one group, one answer");
         match outcome {
+            Ok(_) if process.sentinel.committed(&saves).is_err() => {
+                self.stop();
+                Turn::Ended("the sentinel cannot be written".to_owned())
+            }
             Ok(_) => {
                 self.full_retry = None;
                 self.in_a_row = 0;
@@ -320,16 +355,18 @@ impl Node {
     fn rebuild(&mut self, world_ms: u64, now: Timestamp, error: SaveError, rules: Rules) -> Turn {
         let why = self.in_words(&error);
         let Machine::Honest(process) = &mut self.machine else { return Turn::Rebuilt(why) };
-        let loaded = match process.database.load() {
+        let mut loaded = match process.database.load() {
             Ok(loaded) => loaded,
             Err(reload) => {
                 self.stop();
                 return Turn::Ended(self.in_words(&reload));
             }
         };
+        process.sentinel.tell(&mut loaded);
+        let authoring = loaded.authoring;
         process.own_damage = own_damage(&loaded);
         process.replica = replica(&self.config, rules, loaded);
-        self.watch.began();
+        self.watch.began(authoring);
         self.links.clear();
         if matches!(error, SaveError::DiskFull(_)) {
             let pause = self.full_retry.map_or(FULL_RETRY_MS, |(_, pause)| (pause * 2).min(60_000));
@@ -352,6 +389,8 @@ pub(super) struct Started {
     pub(super) envelopes: BTreeSet<EnvelopeId>,
     /// Damage, in words.
     pub(super) damage: Vec<String>,
+    /// Whether the home forbids authoring.
+    pub(super) authoring: Authoring,
 }
 
 impl Started {
@@ -360,6 +399,7 @@ impl Started {
         Self {
             envelopes: whole.map(|envelope| envelope.header.id()).collect(),
             damage: loaded.damage.iter().map(ToString::to_string).collect(),
+            authoring: loaded.authoring,
         }
     }
 }
@@ -369,10 +409,12 @@ fn own_damage(loaded: &Loaded) -> Vec<String> {
 }
 
 fn replica(config: &Config, rules: Rules, loaded: Loaded) -> Replica {
+    let anchor = loaded.anchor;
+    let (authoring, signed) = (loaded.authoring, loaded.signed);
     let (elements, remembered) = loaded.into_elements();
-    let mut state = State::under(Anchor::founding(config.alliance), rules);
+    let mut state = State::under(anchor, rules);
     state.admit(elements);
-    Replica::new(config.clone(), rules, Stored { state, remembered })
+    Replica::new(config.clone(), rules, Stored { state, remembered, authoring, signed })
 }
 
 fn drain(replica: &mut Replica) -> (Vec<SaveOp>, Vec<Effect>) {
@@ -389,6 +431,12 @@ fn drain(replica: &mut Replica) -> (Vec<SaveOp>, Vec<Effect>) {
 fn saved_body(op: &SaveOp) -> Option<EnvelopeId> {
     match op {
         SaveOp::Body { id, .. } => Some(*id),
-        SaveOp::Control(_) | SaveOp::Header(_) | SaveOp::Signature { .. } | SaveOp::Remember(_) => None,
+        SaveOp::Control(_)
+        | SaveOp::Header(_)
+        | SaveOp::Signature { .. }
+        | SaveOp::Remember(_)
+        | SaveOp::Anchor(_)
+        | SaveOp::Halt { .. }
+        | SaveOp::Release { .. } => None,
     }
 }

@@ -1,7 +1,9 @@
 //! What people do in a run: they write, repeat, import, back up, restore, clone, enrol, retire, and pull plugs.
 
 use comity_protocol::control::VerifiedControl;
-use comity_protocol::effect::{Input, RequestId, WriteRefused, WriteRequest, Written};
+use comity_protocol::effect::{
+    Confirm, ConfirmRefused, Evidence, HaltReason, Input, RequestId, WriteRefused, WriteRequest, Written,
+};
 use comity_protocol::evaluate::State;
 use comity_protocol::ids::{Digest, NationId, Tip};
 use comity_protocol::testing::TestAlliance;
@@ -87,6 +89,7 @@ impl World {
             }
             What::Backup(node) => self.back_up(node),
             What::Restore(node) => self.restore(node),
+            What::Confirm(node) => !self.nodes[node].harm.blind && self.confirm(node).is_some(),
             What::Clone(node) => self.clone_home(node),
             What::Clock { node, skew_ms } => {
                 self.nodes[node].clock.set_skew(skew_ms);
@@ -223,11 +226,70 @@ impl World {
 
     fn restore(&mut self, node: usize) -> bool {
         let Some(image) = self.nodes[node].backup.clone() else { return false };
-        let done = self.crash(node, 500, |node| node.disk.restore(&image));
+        // Most often the sentinel of the present stays; else it is lost, or goes back with the rest.
+        let choice = self.rng.random_range(0..8_u32);
+        let done = self.crash(node, 500, |node| {
+            let present = node.disk.image();
+            node.disk.restore(&match choice {
+                0 => image,
+                1..4 => image.with_sentinel_of(None),
+                _ => image.with_sentinel_of(Some(&present)),
+            });
+        });
         if done {
-            self.nodes[node].harm.restored = true;
+            let node = &mut self.nodes[node];
+            node.harm.restored = true;
+            node.harm.rolled_back |= choice == 0;
+            node.harm.blind |= (1..4).contains(&choice);
+            node.watch.put_back();
         }
         done
+    }
+
+    /// Somebody who knows why a node is stopped takes its chain for whole, as the node itself shows it; nobody does while
+    /// another process runs under its key.
+    ///
+    /// Returns what came of it; none if there was nothing to confirm.
+    fn confirm(&mut self, node: usize) -> Option<Result<Tip, ConfirmRefused>> {
+        let of = &self.nodes[node];
+        let adoption = of.process()?.replica.adoption();
+        let stopped = matches!(adoption.halted, Some(HaltReason::Restored { .. } | HaltReason::ForeignOwn { .. }));
+        if !stopped || of.is_copy || of.harm.cloned || of.retired || of.machine.is_damaged() {
+            return None;
+        }
+        let request = self.request();
+        let confirm = Confirm { request, adopt: adoption.tip, evidence: Evidence::Peers };
+        self.input(node, vec![Input::Confirm(confirm)]);
+        self.chronicle.confirmed.remove(&request)
+    }
+
+    /// Once all is quiet, people look at every stopped node and let those write again of which nothing is missing.
+    ///
+    /// Returns whether any does, and has written something.
+    pub(super) fn confirm_all(&mut self) -> bool {
+        let mut released = false;
+        for node in 0..self.nodes.len() {
+            match self.confirm(node) {
+                None => {}
+                Some(Ok(_)) => released |= self.write(node),
+                Some(Err(refused)) => {
+                    if let Err(violation) = super::check::always::after_confirmation(self, node, &refused) {
+                        self.violated(violation);
+                    }
+                }
+            }
+        }
+        released
+    }
+
+    /// Takes note of the answer to a confirmation.
+    pub(super) fn confirmed(&mut self, node: usize, request: RequestId, outcome: Result<Tip, ConfirmRefused>) {
+        let name = self.nodes[node].name.clone();
+        self.tell(&name, format_args!("confirmation {}: {outcome:?}", request.0));
+        if outcome.is_ok() {
+            self.nodes[node].watch.released();
+        }
+        self.chronicle.confirmed.insert(request, outcome);
     }
 
     /// Starts a second process on a copy of a node's home.

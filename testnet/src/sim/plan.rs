@@ -162,6 +162,8 @@ pub enum What {
     Backup(usize),
     /// Somebody puts the copy back in place of what the node has become.
     Restore(usize),
+    /// Somebody takes the chain of a stopped node for whole.
+    Confirm(usize),
     /// Somebody starts the copy beside the node.
     Clone(usize),
     /// A wall clock is set.
@@ -201,6 +203,7 @@ impl What {
             Self::BitRot { .. } => "bit-rot",
             Self::Backup(_) => "backup",
             Self::Restore(_) => "restore",
+            Self::Confirm(_) => "confirm",
             Self::Clone(_) => "clone",
             Self::Clock { .. } => "clock",
             Self::Enrol(_) => "enrol",
@@ -219,6 +222,7 @@ impl fmt::Display for What {
             | Self::LyingDisk(node)
             | Self::Backup(node)
             | Self::Restore(node)
+            | Self::Confirm(node)
             | Self::Clone(node) => write!(f, "{} {node}", self.name()),
             Self::Enrol(nation) => write!(f, "enrol nation {nation}"),
             Self::Part { side, ms } => write!(f, "part {side:?} from the rest for {ms} ms"),
@@ -472,6 +476,10 @@ fn forgotten(node: usize, rng: &mut ChaCha8Rng) -> Vec<(u64, What)> {
     }
     steps.push((back + 1, What::Restore(node)));
     steps.extend((0..rng.random_range(0..3)).map(|nth| (back + 700 + 150 * nth, What::Write(node))));
+    if rng.random_bool(0.5) {
+        let after = back + rng.random_range(1_500..12_000);
+        steps.extend([(after, What::Confirm(node)), (after + 100, What::Write(node))]);
+    }
     steps
 }
 

@@ -132,12 +132,9 @@ impl World {
         self.run_until(BEGIN_MS + self.plan.hostile_ms);
         self.heal();
         let healed = self.now;
-        let mut agreed = false;
-        while !agreed && self.violation.is_none() && self.now < healed + QUIET_MAX_MS {
-            self.run_until(self.now + LOOK_MS);
-            // Who is down for the moment holds something that nobody has compared.
-            let all_up = self.nodes.iter().all(|node| node.restart_at.is_none());
-            agreed = all_up && check::eventually::all_agree(self);
+        let mut agreed = self.run_until_agreed(healed);
+        if agreed && self.violation.is_none() && self.confirm_all() {
+            agreed = self.run_until_agreed(healed);
         }
         self.stats.converged_after_ms = self.now - healed;
         if !agreed && self.violation.is_none() {
@@ -154,6 +151,17 @@ impl World {
                 self.violated(violation);
             }
         }
+    }
+
+    fn run_until_agreed(&mut self, healed: u64) -> bool {
+        let mut agreed = false;
+        while !agreed && self.violation.is_none() && self.now < healed + QUIET_MAX_MS {
+            self.run_until(self.now + LOOK_MS);
+            // Who is down for the moment holds something that nobody has compared.
+            let all_up = self.nodes.iter().all(|node| node.restart_at.is_none());
+            agreed = all_up && check::eventually::all_agree(self);
+        }
+        agreed
     }
 
     fn run_until(&mut self, until: u64) {
@@ -257,6 +265,7 @@ impl World {
                 | Input::StopWaiting { .. }
                 | Input::Import { .. }
                 | Input::Storage(_)
+                | Input::Confirm(_)
                 | Input::Tick => None,
             };
             if link.is_none_or(|link| self.nodes[node].links.contains_key(&link)) {
@@ -325,6 +334,7 @@ impl World {
                 let name = self.nodes[node].name.clone();
                 self.tell(&name, format_args!("import {}: {outcomes:?}", request.0));
             }
+            Effect::Confirmed { request, outcome } => self.confirmed(node, request, outcome),
             Effect::Alarm(alarm) => {
                 let name = self.nodes[node].name.clone();
                 self.tell(&name, format_args!("alarm: {}", self.alarm_text(&alarm)));
@@ -340,6 +350,10 @@ impl World {
             Alarm::Halted(reason) => format!("halted: {reason}"),
             Alarm::Fork { author, seq } => format!("{} forked at {seq}", self.name_of(&author.key)),
             Alarm::Newer { peer } => format!("{} speaks a newer version", self.name_of(peer)),
+            Alarm::CharterConflict { height, below_anchor, .. } => {
+                format!("two motions are sealed for version {height}, below the anchor: {below_anchor}")
+            }
+            Alarm::AnchorLost { height } => format!("the anchored version {height} is lost"),
             Alarm::StruckOut { peer } => format!("{} struck out", self.name_of(peer)),
         }
     }
@@ -409,6 +423,11 @@ impl World {
     /// Whether a nation's nodes lie.
     pub(super) fn lies(&self, nation: usize) -> bool {
         self.plan.nations[nation].lies.is_some()
+    }
+
+    /// Whether any nation's nodes lie.
+    pub(super) fn somebody_lies(&self) -> bool {
+        self.plan.nations.iter().any(|nation| nation.lies.is_some())
     }
 
     /// Takes note of the first violation.

@@ -9,11 +9,11 @@ mod model;
 mod pool;
 
 use comity_protocol::effect::{
-    Effect, ExchangeId, Idempotency, Input, LinkId, LinkUp, RecordWrite, Replaces, RequestId, Source, Storage,
-    WriteRequest,
+    Authoring, Effect, ExchangeId, Idempotency, Input, LinkId, LinkUp, RecordWrite, Replaces, RequestId, Source,
+    Storage, WriteRequest,
 };
 use comity_protocol::evaluate::State;
-use comity_protocol::ids::{EnvelopeId, Timestamp};
+use comity_protocol::ids::{EnvelopeId, Timestamp, Tip};
 use comity_protocol::message::{ByIdRequest, Frame, Heartbeat, Outcome, RangeRequest};
 use comity_protocol::replica::{Config, Replica, Stored, content_digest};
 use comity_protocol::rules::Rules;
@@ -271,6 +271,7 @@ impl World {
                 | Effect::Admission(_)
                 | Effect::Held { .. }
                 | Effect::Imported { .. }
+                | Effect::Confirmed { .. }
                 | Effect::Changed(_)
                 | Effect::Alarm(_) => {}
             }
@@ -302,7 +303,11 @@ fn digests(state: &State) -> [comity_protocol::ids::Digest; 4] {
 fn start(model: &Model, state: State) -> Replica {
     let key = POOL.alliance.nations[ME].nodes[0].key.clone();
     let config = Config { alliance: POOL.alliance.id, nation: POOL.me().nation, key, seed: 1 };
-    Replica::new(config, Rules::default(), Stored { state, remembered: model.disk.remembered.clone() })
+    Replica::new(
+        config,
+        Rules::default(),
+        Stored { state, remembered: model.disk.remembered.clone(), authoring: Authoring::Free, signed: Tip::NONE },
+    )
 }
 
 /// One to four envelopes of one branch of the pool.

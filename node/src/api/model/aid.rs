@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::{PlaceRow, SaidRecord, Witnessed};
+
 /// Records of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Listing {
@@ -49,6 +51,8 @@ pub struct RecordRow {
     pub buckets: Option<Buckets>,
     /// A requirement's cover.
     pub cover: Option<Cover>,
+    /// Who has seen the counted version.
+    pub witnessed: Witnessed,
 }
 
 /// The disjoint buckets of DOMAIN 2.5 for one pledge, in the base unit of the requirement's dimension.
@@ -280,9 +284,26 @@ pub struct VersionRow {
     pub time: String,
     /// Whether another version replaces it.
     pub replaced: bool,
+    /// Who has seen it.
+    pub witnessed: Witnessed,
     /// What it says.
     #[schema(value_type = Object)]
     pub fields: Map<String, Value>,
+}
+
+/// A change that another waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LackRow {
+    /// The change.
+    pub change: String,
+    /// The envelope that carries it, where one is held.
+    pub envelope: Option<String>,
+    /// That envelope's node.
+    pub node: Option<String>,
+    /// Its number.
+    pub seq: Option<u64>,
+    /// Where it stands.
+    pub standing: Option<String>,
 }
 
 /// Why a record or an envelope counts, or does not.
@@ -310,6 +331,16 @@ pub struct Explanation {
     pub fork: Option<u64>,
     /// Codes of other nations known to hold it.
     pub held_by: Vec<String>,
+    /// Who has seen it.
+    pub witnessed: Witnessed,
+    /// What takes it out of its chain, in words; `null` where it is accepted.
+    pub excluded: Option<String>,
+    /// The cut it is measured against is not held: the chain stands as far as it is known.
+    pub incomplete_cut: Option<PlaceRow>,
+    /// What it waits for.
+    pub lacks: Vec<LackRow>,
+    /// What it says.
+    pub says: Vec<SaidRecord>,
     /// Flags that name the record.
     pub flags: Vec<FlagRow>,
     /// The reasoning, step by step, in words.

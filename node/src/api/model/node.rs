@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::SaidRecord;
+
 /// The node and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
@@ -119,6 +121,12 @@ pub struct Fork {
     pub node: String,
     /// The position.
     pub seq: u64,
+    /// Its name in the roster.
+    pub label: Option<String>,
+    /// Position up to which its statements stand.
+    pub stands_to: u64,
+    /// Whether the key is still to be retired.
+    pub open: bool,
 }
 
 /// All peers.
@@ -242,7 +250,7 @@ pub struct LogRow {
     pub kind: String,
     /// Bytes of the body.
     pub bytes: u32,
-    /// Whether its chain stands: `accepted`, `suspended`, `disavowed` or `unlinked`.
+    /// Where it stands in its chain: `accepted`, `suspended`, `disavowed`, `post_removal` or `unlinked`.
     pub standing: String,
     /// `valid`, `void`, `waiting` or `sealed`; `null` where its body is missing or not read.
     pub verdict: Option<String>,
@@ -250,6 +258,24 @@ pub struct LogRow {
     pub reason: Option<String>,
     /// The records it wrote.
     pub records: Vec<String>,
+    /// Who has seen it.
+    pub witnessed: Witnessed,
+    /// What takes it out of its chain, in words; `null` where it is accepted.
+    pub excluded: Option<String>,
+    /// What it says, where rows of one standing are asked for.
+    pub says: Vec<SaidRecord>,
+}
+
+/// Which nations' witnesses acknowledge an envelope.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Witnessed {
+    /// Their codes.
+    pub seen_by: Vec<String>,
+    /// Members of the alliance.
+    pub nations: u32,
+    /// Whether more than two thirds do: no later trick with its author's key takes it away.
+    #[serde(rename = "final")]
+    pub is_final: bool,
 }
 
 /// Something changed: one event of `/v1/watch`.

@@ -48,7 +48,7 @@ impl Model {
                 self.bodies.insert(*id);
                 self.headers.contains_key(id)
             }
-            SaveOp::Control(_) => true,
+            SaveOp::Control(_) | SaveOp::Anchor(_) | SaveOp::Halt { .. } | SaveOp::Release { .. } => true,
             SaveOp::Remember(answer) => {
                 self.remembered.entry(answer.key.clone()).or_insert_with(|| answer.clone()) == answer
             }

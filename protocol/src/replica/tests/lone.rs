@@ -1,8 +1,8 @@
 //! One replica, and a peer whose every frame the test chooses.
 
-use crate::effect::{CloseReason, Effect, ExchangeId, Input, LinkId, LinkUp, SaveOp, Source};
+use crate::effect::{Authoring, CloseReason, Effect, ExchangeId, Input, LinkId, LinkUp, SaveOp, Source};
 use crate::evaluate::State;
-use crate::ids::Timestamp;
+use crate::ids::{Timestamp, Tip};
 use crate::message::{Frame, PushedEnvelope};
 use crate::replica::{Config, Replica, Stored};
 use crate::rules::Rules;
@@ -24,11 +24,16 @@ pub(super) struct Lone {
 
 impl Lone {
     pub(super) fn new(alliance: TestAlliance, rules: Rules) -> Self {
+        Self::with(alliance, rules, Authoring::Free)
+    }
+
+    pub(super) fn with(alliance: TestAlliance, rules: Rules, authoring: Authoring) -> Self {
         let node = alliance.nations[0].nodes[0].clone();
         let mut state = State::under(alliance.anchor(), rules);
         state.admit(alliance.elements());
         let config = Config { alliance: alliance.id, nation: node.author.nation, key: node.key, seed: 1 };
-        let replica = Replica::new(config, rules, Stored { state, remembered: Vec::new() });
+        let stored = Stored { state, remembered: Vec::new(), authoring, signed: Tip::NONE };
+        let replica = Replica::new(config, rules, stored);
         let mut lone = Self {
             alliance,
             replica,
@@ -67,6 +72,7 @@ impl Lone {
                 | Effect::Written { .. }
                 | Effect::Held { .. }
                 | Effect::Imported { .. }
+                | Effect::Confirmed { .. }
                 | Effect::Changed(_)
                 | Effect::Alarm(_) => {}
             }

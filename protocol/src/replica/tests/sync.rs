@@ -209,3 +209,48 @@ fn many_forks_of_one_chain_converge() {
     assert!([&lowest, &smaller].iter().all(|branch| tips.contains(&branch[branch.len() - 1].header.tip())), "{tips:?}");
     world.check_honest();
 }
+
+#[test]
+fn a_fork_proved_at_one_node_is_proved_at_all_connected_ones_without_a_question() {
+    let mut alliance = TestAlliance::new(29, &[("UKR", 1), ("POL", 1), ("DEU", 1), ("FRA", 1), ("NLD", 1), ("CZE", 1)]);
+    let mut twin = alliance.node(5, 0).clone();
+    let one = chain(alliance.node(5, 0), 3, "to some");
+    let other = chain(&mut twin, 3, "to others");
+    let author = twin.author;
+    let mut world = World::new(29, alliance);
+    // A line of five: the first holds one side, all others the other one.
+    for nation in 0..5 {
+        let mut all = world.alliance.elements();
+        all.extend(elements(if nation == 0 { &one } else { &other }));
+        world.add(nation, 0, all);
+    }
+    for nation in 1..4 {
+        world.connect(nation, nation + 1);
+    }
+    world.run(5_000);
+    let ranges = |world: &World, node: usize| world.nodes[node].replica.counters().ranges_asked;
+    world.connect(0, 1);
+    let knows = |world: &World, node: usize| {
+        world.nodes[node].replica.state().chain(&author).and_then(crate::chain::Chain::fork) == Some(1)
+    };
+    world.run_until(5_000, "the first contact proves it", |world| knows(world, 1));
+    let at = world.now;
+    let before: Vec<u64> = (0..5).map(|node| ranges(&world, node)).collect();
+    let all_see = |world: &World| {
+        let chains = world.nodes.iter().filter_map(|node| node.replica.state().chain(&author));
+        chains.filter(|chain| chain.fork().is_some()).count() == 5
+    };
+    // A way takes a millisecond; a comparison would begin after a second at the earliest.
+    world.run_until(50, "a proof reaches all", all_see);
+    world.run_until(3_000, "all know the lowest", |world| (2..5).all(|node| knows(world, node)));
+    for (node, before) in before.iter().enumerate().skip(2) {
+        assert!(ranges(&world, node) <= before + 4, "{} ranges", ranges(&world, node) - before);
+    }
+    assert!(world.now.since(at) <= 3_000);
+    world.run_until(30_000, "convergence", World::converged);
+    for node in &world.nodes {
+        let pushes = node.pushes_in.values().copied().max().unwrap_or(0);
+        assert!(pushes <= 6, "each piece of proof goes a few times over a link: {pushes}");
+    }
+    world.check_honest();
+}

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::charter::Anchor;
 use crate::control::VerifiedControl;
 use crate::effect::{
-    Alarm, CloseReason, Effect, ExchangeId, Idempotency, ImportOutcome, Input, LinkId, LinkUp, RecordWrite, Remembered,
-    Replaces, RequestId, SaveOp, Source, WriteRefused, WriteRequest, Written,
+    Alarm, Authoring, CloseReason, Confirm, ConfirmRefused, Effect, Evidence, ExchangeId, HaltReason, Idempotency,
+    ImportOutcome, Input, LinkId, LinkUp, RecordWrite, Remembered, Replaces, RequestId, SaveOp, Source, WriteRefused,
+    WriteRequest, Written,
 };
 use crate::envelope::{AttestedHeader, Header};
 use crate::evaluate::{Element, State};
-use crate::ids::{ControlId, EnvelopeId, NationId, Timestamp};
+use crate::ids::{AuthorId, ControlId, EnvelopeId, NationId, Timestamp, Tip};
 use crate::keys::SecretKey;
 use crate::message::{Frame, Outcome};
 use crate::replica::{Config, Replica, Stored, content_digest};
@@ -38,6 +40,8 @@ pub(super) struct Disk {
     headers: BTreeMap<EnvelopeId, AttestedHeader>,
     bodies: BTreeMap<EnvelopeId, Arc<[u8]>>,
     remembered: Vec<Remembered>,
+    anchor: Option<Anchor>,
+    pub(super) authoring: Authoring,
 }
 
 impl Disk {
@@ -58,7 +62,25 @@ impl Disk {
                 self.bodies.insert(id, bytes);
             }
             SaveOp::Remember(remembered) => self.remembered.push(remembered),
+            SaveOp::Anchor(anchor) => self.anchor = Some(anchor),
+            SaveOp::Halt { tip } => self.authoring = Authoring::Halted(HaltReason::ForeignOwn { tip }),
+            SaveOp::Release { .. } => self.authoring = Authoring::Free,
         }
+    }
+
+    /// Damages rows of `author` at some positions.
+    pub(super) fn lose(&mut self, author: AuthorId, seqs: std::ops::RangeInclusive<u64>) {
+        let gone =
+            |header: &AttestedHeader| header.header().author_id() == author && seqs.contains(&header.header().seq);
+        self.headers.retain(|_, header| !gone(header));
+        self.bodies.retain(|id, _| self.headers.contains_key(id));
+    }
+
+    /// What an older copy of it held: of `author` nothing above `seq`.
+    pub(super) fn forget_above(&mut self, author: AuthorId, seq: u64) {
+        let gone = |header: &AttestedHeader| header.header().author_id() == author && header.header().seq > seq;
+        self.headers.retain(|_, header| !gone(header));
+        self.bodies.retain(|id, _| self.headers.contains_key(id));
     }
 
     fn elements(&self) -> Vec<Element> {
@@ -78,6 +100,7 @@ pub(super) struct Node {
     pub(super) written: BTreeMap<RequestId, Result<Written, WriteRefused>>,
     pub(super) held: BTreeMap<RequestId, (Timestamp, Vec<NationId>)>,
     pub(super) imported: BTreeMap<RequestId, Vec<ImportOutcome>>,
+    pub(super) confirmed: BTreeMap<RequestId, Result<Tip, ConfirmRefused>>,
     pub(super) alarms: Vec<Alarm>,
     pub(super) closed: Vec<CloseReason>,
     /// How often each envelope came by push.
@@ -188,6 +211,7 @@ impl World {
             written: BTreeMap::new(),
             held: BTreeMap::new(),
             imported: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
             alarms: Vec::new(),
             closed: Vec::new(),
             pushes_in: BTreeMap::new(),
@@ -197,9 +221,13 @@ impl World {
     }
 
     fn start(&self, config: &Config, rules: Rules, disk: &Disk) -> Replica {
-        let mut state = State::under(self.alliance.anchor(), rules);
+        let mut state = State::under(disk.anchor.unwrap_or(self.alliance.anchor()), rules);
         state.admit(disk.elements());
-        Replica::new(config.clone(), rules, Stored { state, remembered: disk.remembered.clone() })
+        Replica::new(
+            config.clone(),
+            rules,
+            Stored { state, remembered: disk.remembered.clone(), authoring: disk.authoring, signed: Tip::NONE },
+        )
     }
 
     /// Wants a link between two nodes, dialled again whenever it is down.
@@ -254,6 +282,13 @@ impl World {
         let idempotency = key.map(|key| Idempotency { key: key.to_owned(), content: content_digest(note.as_bytes()) });
         self.input(node, Input::Write(WriteRequest { request, writes: vec![write], idempotency, wait }));
         request
+    }
+
+    /// Confirms the own chain of a node up to `adopt`; returns what came of it.
+    pub(super) fn confirm(&mut self, node: usize, adopt: Tip, evidence: Evidence) -> Result<Tip, ConfirmRefused> {
+        let request = self.request();
+        self.input(node, Input::Confirm(Confirm { request, adopt, evidence }));
+        self.nodes[node].confirmed.remove(&request).expect("answered at once")
     }
 
     pub(super) fn request(&mut self) -> RequestId {
@@ -343,6 +378,9 @@ impl World {
             }
             Effect::Imported { request, outcomes } => {
                 self.nodes[node].imported.insert(request, outcomes);
+            }
+            Effect::Confirmed { request, outcome } => {
+                self.nodes[node].confirmed.insert(request, outcome);
             }
             Effect::Alarm(alarm) => self.nodes[node].alarms.push(alarm),
             Effect::Admission(_) | Effect::Changed(_) => {}

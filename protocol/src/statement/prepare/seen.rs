@@ -18,12 +18,23 @@ pub(super) fn fill(entry: &Entry<'_>, kind: Kind, id: &str, fields: &mut Fields)
     let revision = entry.draft.record.is_some();
     let found = match kind {
         // Nothing can answer what was not said yet.
-        Kind::Requirement | Kind::Pledge | Kind::Shipment if !revision => Vec::new(),
+        Kind::Requirement | Kind::Pledge | Kind::Shipment | Kind::Propose if !revision => Vec::new(),
         Kind::Requirement => answers(entry, &[Kind::Pledge], "requirement", &own),
         Kind::Pledge => answers(entry, &[Kind::Accept, Kind::Decline], "pledge", &own),
         Kind::Shipment => answers(entry, &[Kind::Receipt], "shipment", &own),
+        Kind::Propose => answers(entry, &Kind::ANSWERS, "proposal", &own),
         Kind::Receipt | Kind::LossReport => fellows(entry, &own, fields),
-        Kind::Profile | Kind::Hub | Kind::Accept | Kind::Decline | Kind::Dispatch | Kind::Observation => Vec::new(),
+        Kind::Profile
+        | Kind::Hub
+        | Kind::Accept
+        | Kind::Decline
+        | Kind::Dispatch
+        | Kind::Observation
+        | Kind::Seen
+        | Kind::Assent
+        | Kind::Object
+        | Kind::Reserve
+        | Kind::RequestExtension => Vec::new(),
     };
     // Refreshed whole in each revision: nothing seen before is ever unseen, since nothing is deleted (R6).
     let named: Vec<Vec<u8>> = match fields.get("seen") {

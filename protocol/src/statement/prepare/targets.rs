@@ -78,7 +78,13 @@ impl<'a> Targets<'a> {
             | Kind::Decline
             | Kind::Shipment
             | Kind::Dispatch
-            | Kind::Observation => None,
+            | Kind::Observation
+            | Kind::Propose
+            | Kind::Seen
+            | Kind::Assent
+            | Kind::Object
+            | Kind::Reserve
+            | Kind::RequestExtension => None,
         }
     }
 
@@ -90,11 +96,7 @@ impl<'a> Targets<'a> {
 
     /// Fills in what the draft left out.
     pub(super) fn fill(&self, kind: Kind, fields: &mut Fields) {
-        let mut fill = |name: &str, value: Option<Value>| {
-            if let (false, Some(value)) = (fields.contains_key(name), value) {
-                fields.insert(name.to_owned(), value);
-            }
-        };
+        let mut fill = |name: &str, value: Option<Value>| fill_in(fields, name, value);
         let text = |text: &str| Value::Text(text.to_owned());
         match kind {
             Kind::Pledge => {
@@ -108,7 +110,24 @@ impl<'a> Targets<'a> {
             }
             Kind::LossReport | Kind::Receipt => fill("unit", self.unit().map(|unit| text(unit.symbol))),
             Kind::Requirement => fill("priority", Some(Value::Uint(crate::statement::typed::PRIORITY_DEFAULT.into()))),
-            Kind::Profile | Kind::Hub | Kind::Decline | Kind::Shipment | Kind::Dispatch | Kind::Observation => {}
+            Kind::Propose => {
+                let hash = match fields.get("text") {
+                    Some(Value::Text(text)) => Some(Value::Bytes(crate::keys::sha256(text.as_bytes()).to_vec())),
+                    _ => None,
+                };
+                fill_in(fields, "text_hash", hash);
+            }
+            Kind::Profile
+            | Kind::Hub
+            | Kind::Decline
+            | Kind::Shipment
+            | Kind::Dispatch
+            | Kind::Observation
+            | Kind::Seen
+            | Kind::Assent
+            | Kind::Object
+            | Kind::Reserve
+            | Kind::RequestExtension => {}
         }
     }
 
@@ -135,6 +154,10 @@ impl<'a> Targets<'a> {
                 Ok(())
             }
             Kind::Receipt => self.recipient(entry, "shipment"),
+            Kind::Propose => proposer(entry, fields),
+            Kind::Seen | Kind::Assent | Kind::Object | Kind::Reserve | Kind::RequestExtension => {
+                participant(entry, kind, fields)
+            }
             Kind::Profile | Kind::Hub | Kind::Requirement | Kind::Observation => Ok(()),
         }
     }
@@ -151,6 +174,60 @@ impl<'a> Targets<'a> {
             Some(requirement) => only(entry, field, Role::Recipient, requirement.reference.nation),
             None => Ok(()),
         }
+    }
+}
+
+fn fill_in(fields: &mut Fields, name: &str, value: Option<Value>) {
+    if let (false, Some(value)) = (fields.contains_key(name), value) {
+        fields.insert(name.to_owned(), value);
+    }
+}
+
+/// Only a nation among the participants proposes.
+fn proposer(entry: &Entry<'_>, fields: &Fields) -> Result<(), DraftError> {
+    let Some(Value::Map(participants)) = fields.get("participants") else { return Ok(()) };
+    let own = Value::Bytes(entry.nation.as_bytes().to_vec());
+    if participants.values().any(|named| *named == own) {
+        return Ok(());
+    }
+    let named = participants.values().filter_map(|value| match value {
+        Value::Bytes(bytes) => Some(NationId::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?)),
+        _ => None,
+    });
+    let nation = codes(entry, named);
+    Err(DraftError::at("participants", DraftProblem::Role { role: Role::Participant, nation }))
+}
+
+fn codes(entry: &Entry<'_>, nations: impl Iterator<Item = NationId>) -> String {
+    let mut codes: Vec<String> = nations.map(|nation| entry.ledger.code(&nation)).collect();
+    codes.sort_unstable();
+    codes.join(" ")
+}
+
+/// Only a participant answers, each once: an extension, and an assent, are asked for and given one time.
+fn participant(entry: &Entry<'_>, kind: Kind, fields: &Fields) -> Result<(), DraftError> {
+    let Some(proposal) = reference(fields, "proposal") else { return Ok(()) };
+    let (status, statement) = read(entry, "proposal", &proposal)?;
+    let Says::Propose(says) = statement.says else { return Ok(()) };
+    if !says.participants.contains(&entry.nation) {
+        let nation = codes(entry, says.participants.iter().copied());
+        return Err(DraftError::at("proposal", DraftProblem::Role { role: Role::Participant, nation }));
+    }
+    stands(entry, "proposal", &proposal, status)?;
+    if !matches!(kind, Kind::RequestExtension | Kind::Assent) || entry.draft.record.is_some() {
+        return Ok(());
+    }
+    let bytes = Value::Bytes(proposal.encode());
+    let table = entry.ledger.table(&entry.nation);
+    let mut own = table.into_iter().flat_map(|table| table.records_of(kind.name()));
+    let earlier =
+        own.find(|(_, record)| record.versions.values().any(|version| version.fields.get("proposal") == Some(&bytes)));
+    match earlier {
+        Some((id, _)) => {
+            let record = entry.ledger.text(&Ref::floating(entry.nation, kind, id));
+            Err(DraftError::at("proposal", DraftProblem::Twice { record }))
+        }
+        None => Ok(()),
     }
 }
 

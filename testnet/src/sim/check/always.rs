@@ -8,7 +8,9 @@ use comity_protocol::message::{Frame, TAG_BY_ID_REPLY, TAG_FRONTIER_REPLY, TAG_R
 use super::{Violation, evaluation, record};
 use crate::sim::world::World;
 
-pub(in crate::sim) use super::promises::{after_answer, after_held, after_order, after_start, said_no_more_than_once};
+pub(in crate::sim) use super::promises::{
+    after_answer, after_confirmation, after_held, after_order, after_start, said_no_more_than_once,
+};
 
 /// Every so many turns of honest nodes, the record of the one whose turn it was is looked at in whole.
 const RECORD_EVERY: u64 = 97;
@@ -43,7 +45,10 @@ pub(in crate::sim) fn after_change(world: &mut World, node: usize, changes: &Cha
     for id in &changes.headers {
         let Some(view) = state.envelope(id) else { continue };
         record::nobody_speaks_for_another(world, node, &view.chain.author(), id)?;
-        if view.chain.author() == me && !world.nodes[node].watch.fresh.contains(id) {
+        let of = &world.nodes[node];
+        // A row of the own chain that rotted comes back from peers; this home has signed it.
+        let mended = of.harm.rotten && of.watch.wrote.contains(id);
+        if view.chain.author() == me && !of.watch.fresh.contains(id) && !mended {
             foreign_own = Some(*id);
         }
     }
@@ -55,6 +60,7 @@ pub(in crate::sim) fn after_change(world: &mut World, node: usize, changes: &Cha
     let watch = &mut world.nodes[node].watch;
     watch.changed = true;
     watch.foreign_own = watch.foreign_own.or(foreign_own);
+    watch.met = watch.met.or(foreign_own);
     Ok(())
 }
 

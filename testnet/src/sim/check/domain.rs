@@ -58,9 +58,9 @@ pub fn all(states: &[&State], as_of: Timestamp) -> Vec<Violation> {
 /// # Errors
 /// Names two replicas, by their place, that differ.
 pub fn p1_equal_records_show_equal_views(states: &[&State], as_of: Timestamp) -> Result<(), Violation> {
-    let mut alike: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
+    let mut alike: BTreeMap<[Digest; 2], Vec<usize>> = BTreeMap::new();
     for (place, state) in states.iter().enumerate() {
-        alike.entry(state.state()).or_default().push(place);
+        alike.entry([state.state(), state.held()]).or_default().push(place);
     }
     for places in alike.values().filter(|places| places.len() > 1) {
         let told = places.iter().map(|place| {

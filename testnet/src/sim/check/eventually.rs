@@ -71,7 +71,7 @@ fn disagreement(world: &World) -> Option<String> {
 fn acknowledged_is_accepted(world: &World) -> Result<(), Violation> {
     for (id, at) in &world.chronicle.acknowledged {
         let author = &world.nodes[*at];
-        if author.harm.chain_may_fork() || author.harm.rotten || author.retired || author.gone {
+        if author.harm.may_have_forgotten() || author.harm.rotten || author.retired || author.gone {
             continue;
         }
         for number in world.speakers() {
@@ -91,8 +91,8 @@ fn acknowledged_is_accepted(world: &World) -> Result<(), Violation> {
 }
 
 /// I21: a fork of two envelopes that were both sent to somebody and are both on the disk of an honest node is known to all
-/// of them, no higher than where it is and at the same position; and no honest key that was never cloned, restored or
-/// betrayed is said to have forked.
+/// of them, no higher than where it is and at the same position; and no honest key that was never cloned, rolled
+/// back or betrayed is said to have forked.
 fn forks_are_known_to_all(world: &World) -> Result<(), Violation> {
     let speakers = world.speakers();
     let on_disk = |id: &EnvelopeId| speakers.iter().any(|node| world.nodes[*node].durable.contains(id));
@@ -109,7 +109,10 @@ fn forks_are_known_to_all(world: &World) -> Result<(), Violation> {
         }
     }
     for node in world.nodes.iter().filter(|node| !world.lies(node.nation)) {
-        let harmed = world.nodes.iter().any(|twin| twin.author == node.author && twin.harm.chain_may_fork());
+        let harmed = world.nodes.iter().any(|twin| {
+            let blind = twin.harm.blind && world.somebody_lies();
+            twin.author == node.author && (twin.harm.chain_may_fork() || blind)
+        });
         let fork = speakers.iter().find_map(|at| world.nodes[*at].state()?.chain(&node.author).and_then(Chain::fork));
         if let (Some(seq), false) = (fork, harmed) {
             return Err(Violation::new(

@@ -96,8 +96,8 @@ pub const INVARIANTS: [Invariant; 27] = [
     every_turn(16, "nothing is accepted beyond a cut", "ends_at_its_cut"),
     every_turn(
         17,
-        "a node that met its own key elsewhere says nothing new",
-        "halted_nodes_write_nothing; the lost sentinel waits for part 3",
+        "a node that lost its sentinel or met its own key elsewhere says nothing new until it is released",
+        "halted_nodes_write_nothing, stopped_stays_stopped, after_confirmation",
     ),
     now_and_then(18, "the anchor never goes back", "anchor_stands; conflicts below it wait for motions (part 3)"),
     at_the_end(19, "all honest replicas agree", "disagreement"),

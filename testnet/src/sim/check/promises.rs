@@ -1,7 +1,7 @@
 //! What the people at a node are told, and whether it stays true.
 
 use comity_protocol::chain::Chain;
-use comity_protocol::effect::{HaltReason, RequestId, WriteRefused, Written};
+use comity_protocol::effect::{Authoring, ConfirmRefused, HaltReason, RequestId, WriteRefused, Written};
 use comity_protocol::ids::{EnvelopeId, NationId};
 
 use super::Violation;
@@ -16,8 +16,9 @@ use crate::sim::world::World;
 /// Promise 1: whatever was acknowledged at this node is there after any crash, unless its disk lied or rotted, or somebody
 /// put an older copy in its place.
 pub(in crate::sim) fn after_start(world: &World, node: usize, started: &Started) -> Result<(), Violation> {
+    stopped_stays_stopped(world, node, started)?;
     let harm = world.nodes[node].harm;
-    if harm.chain_may_fork() || (harm.rotten && !started.damage.is_empty()) {
+    if harm.may_have_forgotten() || (harm.rotten && !started.damage.is_empty()) {
         return Ok(());
     }
     let lost = world.chronicle.acknowledged.iter().find(|(id, at)| **at == node && !started.envelopes.contains(id));
@@ -27,6 +28,18 @@ pub(in crate::sim) fn after_start(world: &World, node: usize, started: &Started)
             let name = &world.nodes[node].name;
             Err(Violation::new("nothing acknowledged is lost", format!("{name} starts without {}", id.short())))
         }
+    }
+}
+
+/// I17, across restarts: a home that met an envelope under its own key, and has it on its disk, remembers that it stopped.
+fn stopped_stays_stopped(world: &World, node: usize, started: &Started) -> Result<(), Violation> {
+    let of = &world.nodes[node];
+    match of.watch.met.filter(|met| started.envelopes.contains(met)) {
+        Some(met) if started.authoring == Authoring::Free && !of.harm.rotten => {
+            let text = format!("{} has forgotten that it met {}", of.name, met.short());
+            Err(Violation::new("I17 a node that was stopped stays so", text))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -84,7 +97,7 @@ fn answered_as_meant(world: &World, placed: &Placed) -> Result<(), Violation> {
     let key = placed.order.idempotency.as_ref().map(|idempotency| (placed.node, idempotency.key.clone()));
     let of_another = matches!(placed.order.what, "repeat" | "key of another order");
     let forgot = of_another && key.is_some_and(|key| !world.chronicle.remembered.contains_key(&key));
-    if forgot || world.nodes[placed.node].harm.chain_may_fork() {
+    if forgot || world.nodes[placed.node].harm.may_have_forgotten() {
         // Nobody was ever answered under that key, or the memory of it went with the node's disk.
         return Ok(());
     }
@@ -108,8 +121,11 @@ fn refused_for_a_reason(world: &World, node: usize, refused: &WriteRefused) -> R
         // A damaged roster comes again from peers.
         WriteRefused::NotActive => of.retired || of.harm.rotten,
         WriteRefused::Halted(
-            HaltReason::ForeignOwn { .. } | HaltReason::Forked { .. } | HaltReason::OwnBodyMissing { .. },
-        ) => of.harm.chain_may_fork() || of.harm.rotten,
+            HaltReason::ForeignOwn { .. }
+            | HaltReason::Restored { .. }
+            | HaltReason::Forked { .. }
+            | HaltReason::OwnBodyMissing { .. },
+        ) => of.harm.may_have_forgotten() || of.harm.rotten,
         WriteRefused::StorageFull => {
             world.plan.steps.iter().any(|step| matches!(step.what, What::DiskFull { node: full, .. } if full == node))
         }
@@ -138,24 +154,53 @@ fn one_answer_for_one_key(world: &World, placed: &Placed, written: &Written) -> 
     let Some(idempotency) = &placed.order.idempotency else { return Ok(()) };
     let first = world.chronicle.remembered.get(&(placed.node, idempotency.key.clone())).unwrap_or(&written.version);
     let of = &world.nodes[placed.node];
-    if *first == written.version || of.harm.chain_may_fork() || of.harm.rotten {
+    if *first == written.version || of.harm.may_have_forgotten() || of.harm.rotten {
         return Ok(());
     }
     let text = format!("{} answered one key with {} and {}", of.name, first.short(), written.version.short());
     Err(Violation::new("one idempotency key has one answer (4.12)", text))
 }
 
-/// I17: a node that met an envelope under its own key which it did not write acknowledges and says nothing new. (That it
-/// does so too after it lost its sentinel is for the part that brings the sentinel.)
+/// I17: a node whose home lost its sentinel, or that met an envelope under its own key which it did not write, acknowledges
+/// and says nothing new until it is released.
 fn halted_nodes_write_nothing(world: &World, node: usize, written: &Written) -> Result<(), Violation> {
     let of = &world.nodes[node];
-    match of.watch.foreign_own {
-        Some(foreign) if !written.replayed => {
-            let text = format!("{} wrote {} after it met {}", of.name, written.version.short(), foreign.short());
-            Err(Violation::new("I17 a node that met its own key elsewhere says nothing new", text))
-        }
-        Some(_) | None => Ok(()),
+    if written.replayed || (of.watch.foreign_own.is_none() && !of.watch.stopped) {
+        return Ok(());
     }
+    let why = of
+        .watch
+        .foreign_own
+        .map_or_else(|| "its home was restored".to_owned(), |met| format!("it met {}", met.short()));
+    let text = format!("{} wrote {} after {why}", of.name, written.version.short());
+    Err(Violation::new("I17 a stopped node says nothing new", text))
+}
+
+/// Checks the answer to a confirmation, once all is healed and quiet.
+///
+/// The other half of I17: a node is not stopped for ever. Where its whole chain is with its peers, nothing stands against it.
+pub(in crate::sim) fn after_confirmation(
+    world: &World,
+    node: usize,
+    refused: &ConfirmRefused,
+) -> Result<(), Violation> {
+    let of = &world.nodes[node];
+    let lost = match refused {
+        ConfirmRefused::BelowSentinel { sentinel, .. } | ConfirmRefused::OtherAtSentinel { sentinel } => {
+            !world.speakers().iter().any(|other| *other != node && world.nodes[*other].durable.contains(&sentinel.id))
+        }
+        ConfirmRefused::Forked { .. } => true,
+        // A liar shows what it does not have; a flipped bit may have hit what nobody else holds.
+        ConfirmRefused::PeerShowsMore { .. } | ConfirmRefused::NoPeer => {
+            world.somebody_lies() || world.speakers().len() < 2
+        }
+        ConfirmRefused::Incomplete { .. } => of.harm.rotten,
+        ConfirmRefused::NotHalted | ConfirmRefused::OtherTip { .. } | ConfirmRefused::StorageFull => false,
+    };
+    if lost || of.harm.chain_may_fork() || of.harm.rotten {
+        return Ok(());
+    }
+    Err(Violation::new("I17 a restored node is released when its chain is back", format!("{}: {refused}", of.name)))
 }
 
 /// I2: no honest key says two envelopes at one position, in any of its lives, unless it was restored, cloned or betrayed by
@@ -176,9 +221,15 @@ pub(in crate::sim) fn said_no_more_than_once(
     seq: u64,
 ) -> Result<(), Violation> {
     let said = world.chronicle.spoken.get(&(*author, seq));
-    let harmed = world.nodes.iter().any(|node| node.author == *author && node.harm.chain_may_fork());
+    let homes = || world.nodes.iter().filter(|node| node.author == *author);
+    let harmed = homes().any(|node| node.harm.chain_may_fork());
+    // What a home lost with its sentinel nobody can know who never heard it, and a liar may keep to himself.
+    let blind = homes().any(|node| node.harm.blind);
+    let others = || world.nodes.iter().filter(|node| node.author != *author);
+    let forgotten = |id: &EnvelopeId| blind && !others().any(|other| other.durable.contains(id));
+    let known = said.map_or(0, |said| said.keys().filter(|id| !forgotten(id)).count());
     match said {
-        Some(said) if said.len() > 1 && !harmed => {
+        Some(said) if known > 1 && !harmed && !(blind && world.somebody_lies()) => {
             let ids: Vec<String> = said.keys().map(EnvelopeId::short).collect();
             let text = format!("{} said {} at {seq}", world.name_of(&author.key), ids.join(" and "));
             Err(Violation::new("I2 no honest key says two envelopes at one position", text))
@@ -192,7 +243,7 @@ pub(in crate::sim) fn said_no_more_than_once(
 fn confirmed_is_held(world: &World, node: usize, id: &EnvelopeId, nations: &[NationId]) -> Result<(), Violation> {
     for nation in nations {
         let mut of = world.nodes.iter().filter(|node| node.config.nation == *nation && !world.lies(node.nation));
-        let excused = of.clone().any(|node| node.harm.chain_may_fork() || node.harm.rotten);
+        let excused = of.clone().any(|node| node.harm.may_have_forgotten() || node.harm.rotten);
         if excused || of.clone().next().is_none() || of.any(|node| node.durable.contains(id)) {
             continue;
         }
@@ -211,7 +262,7 @@ pub(super) fn confirmed_is_everywhere(world: &World) -> Result<(), Violation> {
         let mut of = world.nodes.iter().filter(|node| node.config.nation == *nation);
         of.clone().next().is_some_and(|first| !world.lies(first.nation))
             && of.clone().any(|node| node.is_honest_and_up() && !node.retired && !node.gone)
-            && of.all(|node| !node.harm.chain_may_fork() && !node.harm.rotten && !node.retired && !node.gone)
+            && of.all(|node| !node.harm.may_have_forgotten() && !node.harm.rotten && !node.retired && !node.gone)
     };
     for placed in world.chronicle.placed.values() {
         let (Some(Ok(written)), Some(nations)) = (&placed.outcome, &placed.held) else { continue };

@@ -84,6 +84,7 @@ impl LyingAcks {
             | Effect::Written { .. }
             | Effect::Held { .. }
             | Effect::Imported { .. }
+            | Effect::Confirmed { .. }
             | Effect::Changed(_)
             | Effect::Alarm(_) => Rewritten::Kept,
         }

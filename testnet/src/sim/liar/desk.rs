@@ -120,6 +120,7 @@ impl Desk {
             | Input::StopWaiting { .. }
             | Input::Import { .. }
             | Input::Storage(_)
+            | Input::Confirm(_)
             | Input::Tick => {}
         }
     }

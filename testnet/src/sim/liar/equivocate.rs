@@ -98,8 +98,9 @@ impl Equivocate {
         let drafts = request.writes.iter().map(|write| DraftWrite {
             kind: write.kind.clone(),
             id: write.id.clone(),
-            replaces: match write.replaces {
+            replaces: match &write.replaces {
                 Replaces::Nothing => Vec::new(),
+                Replaces::Exactly(replaces) => replaces.clone(),
                 Replaces::Surviving | Replaces::IfWinner(_) => table.replaces(&write.kind, &write.id),
             },
             fields: otherwise(&write.fields),
@@ -138,6 +139,7 @@ impl Equivocate {
             | Effect::Admission(_)
             | Effect::Held { .. }
             | Effect::Imported { .. }
+            | Effect::Confirmed { .. }
             | Effect::Changed(_)
             | Effect::Alarm(_) => Rewritten::Kept,
         }

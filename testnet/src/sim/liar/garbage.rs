@@ -331,6 +331,7 @@ impl Garbage {
             | Effect::Written { .. }
             | Effect::Held { .. }
             | Effect::Imported { .. }
+            | Effect::Confirmed { .. }
             | Effect::Changed(_)
             | Effect::Alarm(_) => Rewritten::Kept,
         }

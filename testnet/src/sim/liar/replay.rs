@@ -104,6 +104,7 @@ impl ReplayOld {
             | Effect::Written { .. }
             | Effect::Held { .. }
             | Effect::Imported { .. }
+            | Effect::Confirmed { .. }
             | Effect::Changed(_)
             | Effect::Alarm(_) => Rewritten::Kept,
         }

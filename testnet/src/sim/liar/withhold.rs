@@ -75,6 +75,7 @@ impl Withhold {
             | Effect::Written { .. }
             | Effect::Held { .. }
             | Effect::Imported { .. }
+            | Effect::Confirmed { .. }
             | Effect::Changed(_)
             | Effect::Alarm(_) => Rewritten::Kept,
         }

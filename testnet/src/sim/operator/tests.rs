@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_protocol::effect::{
-    Effect, Idempotency, Input, LinkId, LinkUp, RecordWrite, Replaces, RequestId, SaveOp, Source, WriteRefused,
-    WriteRequest, Written,
+    Authoring, Effect, Idempotency, Input, LinkId, LinkUp, RecordWrite, Replaces, RequestId, SaveOp, Source,
+    WriteRefused, WriteRequest, Written,
 };
 use comity_protocol::guard::VoidReason;
-use comity_protocol::ids::{AuthorKey, EnvelopeId, Timestamp};
+use comity_protocol::ids::{AuthorKey, EnvelopeId, Timestamp, Tip};
 use comity_protocol::message::{Frame, PushedEnvelope};
 use comity_protocol::replica::{Config, Replica, Stored};
 use comity_protocol::rules::Rules;
@@ -30,8 +30,11 @@ impl Desk {
     fn new(alliance: &TestAlliance, nation: usize, node: usize, seed: u64) -> Self {
         let node = &alliance.nations[nation].nodes[node];
         let config = Config { alliance: alliance.id, nation: node.author.nation, key: node.key.clone(), seed };
-        let replica =
-            Replica::new(config, Rules::default(), Stored { state: alliance.state(), remembered: Vec::new() });
+        let replica = Replica::new(
+            config,
+            Rules::default(),
+            Stored { state: alliance.state(), remembered: Vec::new(), authoring: Authoring::Free, signed: Tip::NONE },
+        );
         let now = Timestamp(FOUNDED_MS + 1_000);
         Self { replica, operator: Operator::new(seed), now, requests: 0, saved: Vec::new() }
     }
@@ -59,6 +62,7 @@ impl Desk {
                 | Effect::Written { .. }
                 | Effect::Held { .. }
                 | Effect::Imported { .. }
+                | Effect::Confirmed { .. }
                 | Effect::Changed(_)
                 | Effect::Alarm(_) => {}
             }
@@ -84,11 +88,23 @@ impl Desk {
 fn envelope(ops: &[SaveOp]) -> Option<PushedEnvelope> {
     let header = ops.iter().find_map(|op| match op {
         SaveOp::Header(header) => Some(header),
-        SaveOp::Body { .. } | SaveOp::Control(_) | SaveOp::Signature { .. } | SaveOp::Remember(_) => None,
+        SaveOp::Body { .. }
+        | SaveOp::Control(_)
+        | SaveOp::Signature { .. }
+        | SaveOp::Remember(_)
+        | SaveOp::Anchor(_)
+        | SaveOp::Halt { .. }
+        | SaveOp::Release { .. } => None,
     })?;
     let body = ops.iter().find_map(|op| match op {
         SaveOp::Body { bytes, .. } => Some(bytes.clone()),
-        SaveOp::Header(_) | SaveOp::Control(_) | SaveOp::Signature { .. } | SaveOp::Remember(_) => None,
+        SaveOp::Header(_)
+        | SaveOp::Control(_)
+        | SaveOp::Signature { .. }
+        | SaveOp::Remember(_)
+        | SaveOp::Anchor(_)
+        | SaveOp::Halt { .. }
+        | SaveOp::Release { .. } => None,
     })?;
     Some(PushedEnvelope { header: header.header().encode(), signature: *header.signature()?, body })
 }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use comity_protocol::effect::{Effect, ExchangeId, Input, LinkId, LinkUp, Source, Storage};
-use comity_protocol::ids::Timestamp;
+use comity_protocol::effect::{Authoring, Effect, ExchangeId, Input, LinkId, LinkUp, Source, Storage};
+use comity_protocol::ids::{Timestamp, Tip};
 use comity_protocol::message::Hello;
 use comity_protocol::replica::{Config, Replica, Stored};
 use comity_protocol::rules::Rules;
@@ -29,7 +29,8 @@ impl Server {
     pub(super) fn new() -> Self {
         let node = &POOL.alliance.nations[SERVER].nodes[0];
         let config = Config { alliance: POOL.alliance.id, nation: node.author.nation, key: node.key.clone(), seed: 2 };
-        let stored = Stored { state: POOL.all.clone(), remembered: Vec::new() };
+        let stored =
+            Stored { state: POOL.all.clone(), remembered: Vec::new(), authoring: Authoring::Free, signed: Tip::NONE };
         Self { replica: Replica::new(config, Rules::default(), stored), exchanges: 0 }
     }
 
@@ -122,6 +123,7 @@ impl World {
                 | Effect::Written { .. }
                 | Effect::Held { .. }
                 | Effect::Imported { .. }
+                | Effect::Confirmed { .. }
                 | Effect::Changed(_)
                 | Effect::Alarm(_) => {}
             }

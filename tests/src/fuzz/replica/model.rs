@@ -40,6 +40,7 @@ impl Disk {
                 self.bodies.insert(id, bytes);
             }
             SaveOp::Remember(remembered) => self.remembered.push(remembered),
+            SaveOp::Anchor(_) | SaveOp::Halt { .. } | SaveOp::Release { .. } => {}
         }
     }
 

@@ -31,8 +31,9 @@ fn states(seed: u64, turns: usize) -> Vec<State> {
         }
         let section = states[at].section(&me.nation);
         let writes = order.writes.into_iter().map(|write| {
-            let replaces = match write.replaces {
+            let replaces = match &write.replaces {
                 Replaces::Nothing => Vec::new(),
+                Replaces::Exactly(replaces) => replaces.clone(),
                 Replaces::Surviving | Replaces::IfWinner(_) => section.replaces(&write.kind, &write.id),
             };
             DraftWrite { kind: write.kind, id: write.id, replaces, fields: write.fields }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use comity_protocol::chain::EnvelopeStanding;
 use comity_protocol::effect::{
-    CloseReason, Effect, ExchangeId, Input, LinkId, LinkUp, RecordWrite, Replaces, RequestId, Source, WriteRequest,
+    Authoring, CloseReason, Effect, ExchangeId, Input, LinkId, LinkUp, RecordWrite, Replaces, RequestId, Source,
+    WriteRequest,
 };
-use comity_protocol::ids::{AuthorId, EnvelopeId, Timestamp};
+use comity_protocol::ids::{AuthorId, EnvelopeId, Timestamp, Tip};
 use comity_protocol::limits::EXCHANGE_IDLE_MS;
 use comity_protocol::message::Frame;
 use comity_protocol::replica::{Config, Replica, Stored};
@@ -77,7 +78,12 @@ impl Bench {
         };
         let honest = (0..HONEST)
             .map(|node| {
-                let stored = Stored { state: alliance.state(), remembered: Vec::new() };
+                let stored = Stored {
+                    state: alliance.state(),
+                    remembered: Vec::new(),
+                    authoring: Authoring::Free,
+                    signed: Tip::NONE,
+                };
                 Replica::new(config(node), Rules::default(), stored)
             })
             .collect();
@@ -293,6 +299,7 @@ impl Bench {
             Effect::Admission(_)
             | Effect::Held { .. }
             | Effect::Imported { .. }
+            | Effect::Confirmed { .. }
             | Effect::Changed(_)
             | Effect::Alarm(_) => {}
         }

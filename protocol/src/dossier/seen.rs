@@ -1,0 +1,95 @@
+//! "Seen by 5 of 7": which nations' witnesses acknowledge what stands, kept apart from the state for views.
+
+use std::collections::BTreeMap;
+
+use crate::chain::{Chain, Held};
+use crate::evaluate::State;
+use crate::ids::{AuthorId, NationId, Tip};
+
+/// How far each nation's witness acknowledges each accepted chain.
+///
+/// Taking it copies a few numbers for each author, so a view can go on while the state changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    members: usize,
+    authors: BTreeMap<AuthorId, Upto>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Upto {
+    /// Nations with the highest accepted position that their acknowledgement covers, ascending by nation.
+    nations: Vec<(NationId, u64)>,
+    final_to: u64,
+}
+
+impl Seen {
+    /// Takes what the witnesses acknowledge of all chains.
+    pub fn of(state: &State) -> Self {
+        let members = state.charter().map_or(0, |charter| charter.members.len());
+        let authors = state.chains().map(|chain| (chain.author(), Upto::of(state, chain))).collect();
+        Self { members, authors }
+    }
+
+    /// Members of the alliance.
+    pub const fn members(&self) -> usize {
+        self.members
+    }
+
+    /// Returns the members that acknowledge the accepted envelope at a position, ascending.
+    pub fn nations(&self, author: &AuthorId, seq: u64) -> impl Iterator<Item = &NationId> {
+        let nations = self.authors.get(author).map_or(&[][..], |upto| &upto.nations);
+        nations.iter().filter(move |(_, to)| *to >= seq).map(|(nation, _)| nation)
+    }
+
+    /// Whether the accepted envelope at a position is final.
+    pub fn is_final(&self, author: &AuthorId, seq: u64) -> bool {
+        self.authors.get(author).is_some_and(|upto| upto.final_to >= seq)
+    }
+}
+
+impl Upto {
+    fn of(state: &State, chain: &Chain) -> Self {
+        let members = state.charter().into_iter().flat_map(|charter| charter.members.keys());
+        let covered = |nation: &NationId| {
+            let mut to = 0;
+            let mut above = chain.tip().seq;
+            while to < above {
+                let middle = to + (above - to).div_ceil(2);
+                let seen = chain.accepted(middle).is_some_and(|held| seen_by(state, chain, held).contains(nation));
+                if seen { to = middle } else { above = middle - 1 }
+            }
+            (to > 0).then_some((*nation, to))
+        };
+        Self { nations: members.filter_map(covered).collect(), final_to: final_on_path(state, chain) }
+    }
+}
+
+/// Returns the members whose witness acknowledges an envelope or one above it, ascending.
+pub fn seen_by(state: &State, chain: &Chain, held: &Held) -> Vec<NationId> {
+    let mut nations = state.acknowledgements().nations(&chain.author(), held.seq());
+    nations.retain(|nation| state.charter().is_some_and(|charter| charter.members.contains_key(nation)));
+    nations
+}
+
+/// Whether more than two thirds of the members acknowledge an envelope or one above it.
+pub fn is_final(state: &State, chain: &Chain, held: &Held) -> bool {
+    state.charter().is_some_and(|charter| seen_by(state, chain, held).len() >= charter.quorum())
+}
+
+/// The deepest final envelope of a chain.
+pub(super) fn final_tip(state: &State, chain: &Chain) -> Tip {
+    chain.accepted(final_on_path(state, chain)).map_or(Tip::NONE, Held::tip)
+}
+
+fn final_on_path(state: &State, chain: &Chain) -> u64 {
+    let (mut to, mut above) = (0, chain.tip().seq);
+    while to < above {
+        let middle = to + (above - to).div_ceil(2);
+        if chain.accepted(middle).is_some_and(|held| is_final(state, chain, held)) {
+            to = middle;
+        } else {
+            above = middle - 1;
+        }
+    }
+    to
+}
