@@ -116,11 +116,7 @@ impl Dossier {
             proof,
             last_common: last_common(chain),
             stands,
-            seen_by: if stands == Tip::NONE {
-                Vec::new()
-            } else {
-                state.acknowledgements().nations(author, stands.seq)
-            },
+            seen_by: chain.get(&stands.id).map_or(Vec::new(), |held| state.seen_by(author, held)),
             members: state.charter().map_or(0, |charter| charter.members.len()),
             suspended: chain.iter().filter(out).count() as u64,
             suspended_listed: chain.iter().filter(out).map(Held::tip).take(SUSPENDED_LISTED_MAX).collect(),
@@ -162,8 +158,8 @@ fn last_common(chain: &Chain) -> Tip {
 }
 
 /// The deepest envelope that more than two thirds of the nations acknowledge.
-fn witnessed_final(_state: &State, _chain: &Chain) -> Tip {
-    Tip::NONE
+fn witnessed_final(state: &State, chain: &Chain) -> Tip {
+    state.final_tip(&chain.author())
 }
 
 /// Returns the next roster of a nation, with one key Retired at `cut`.
