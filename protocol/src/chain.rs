@@ -10,6 +10,7 @@ use crate::limits::{ENVELOPE_OVERHEAD_BYTES, SIGNATURE_POINT_BYTES, SIGNATURE_PO
 use crate::rules::{Rule, Rules};
 
 mod retain;
+mod tree;
 
 /// One header as held, with its body where that is held too.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Held {
     body_len: u32,
     /// Index of the parent; only meaningful while linked and `seq` is above 1.
     parent: u32,
+    /// Index of an ancestor further down (see `tree`); only meaningful while linked.
+    jump: u32,
     kind: u16,
     linked: bool,
 }
@@ -152,10 +155,16 @@ pub struct Chain {
     trunk: Vec<u32>,
     trunk_bodies: u64,
     status: AuthorStatus,
-    /// The part of the accepted path above the trunk; only a cut leads there.
+    /// What is final by the nations' acknowledgements; [`Tip::NONE`] for nothing.
+    witnessed: Tip,
+    /// The part of the accepted path above the trunk; a cut leads there, and what is final of a forked chain.
     beyond: Vec<u32>,
     accepted_to: u64,
     incomplete: Option<Tip>,
+    /// Headers to which the path is kept although the chain forked (spec 4.12 (b) and (d)), ascending.
+    vouched: Vec<EnvelopeId>,
+    /// Headers that linked since the evaluation last looked.
+    fresh: Vec<Tip>,
     heads: OnceLock<Vec<Head>>,
 }
 
@@ -246,9 +255,12 @@ impl Chain {
             trunk: Vec::new(),
             trunk_bodies: 0,
             status: AuthorStatus::Unlisted,
+            witnessed: Tip::NONE,
             beyond: Vec::new(),
             accepted_to: 0,
             incomplete: None,
+            vouched: Vec::new(),
+            fresh: Vec::new(),
             heads: OnceLock::new(),
         }
     }
@@ -471,6 +483,7 @@ impl Chain {
             signature: attested.signature().copied().map(Box::new),
             body_len: header.body_len,
             parent: 0,
+            jump: node,
             kind: header.kind,
             linked: false,
         });
@@ -508,9 +521,16 @@ impl Chain {
         }
     }
 
-    /// Works out the accepted path again under `status` (spec 4.5.4), after headers or bodies came in.
-    pub(crate) fn settle(&mut self, status: AuthorStatus) -> PathChange {
-        let target = self.linked_to.min(self.fork.map_or(u64::MAX, |fork| fork - 1));
+    /// Works out the accepted path again under `status` (spec 4.5.4), after headers, bodies or acknowledgements came in;
+    /// `witnessed` is what is final, linked or [`Tip::NONE`].
+    pub(crate) fn settle(&mut self, status: AuthorStatus, witnessed: Tip) -> PathChange {
+        let target = self.agreed_to();
+        let same = (status, witnessed, target) == (self.status, self.witnessed, self.trunk_len());
+        if same && self.incomplete.is_none() && self.rules.keeps(Rule::FreezeOnFork) {
+            // A hostile author may extend a branch by one header at a time: nothing is to be worked out for that.
+            self.refresh_trunk(target);
+            return PathChange::Unchanged;
+        }
         let only_growth = status == self.status && self.beyond.is_empty() && target >= self.trunk_len();
         let before: Vec<u32> = if only_growth {
             Vec::new()
@@ -519,10 +539,11 @@ impl Chain {
         };
         let old_to = self.accepted_to;
         self.status = status;
+        self.witnessed = witnessed;
         self.refresh_trunk(target);
         self.refresh_tip();
         if only_growth {
-            // What was accepted lies on the trunk, which only grew, and a cut above it leads through all of it.
+            // What was accepted lies on the trunk, which only grew, and what is above leads through all of it.
             return if self.accepted_to == old_to {
                 PathChange::Unchanged
             } else {
@@ -536,6 +557,19 @@ impl Chain {
             (true, true) => PathChange::Unchanged,
             (true, false) => PathChange::Extended { from },
             (false, _) => PathChange::Replaced { dropped, from },
+        }
+    }
+
+    /// Takes the headers that linked since this was last asked.
+    pub(crate) fn take_fresh(&mut self) -> Vec<Tip> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Names the headers to which the path is kept if the chain forks (spec 4.12 (b) and (d)), ascending.
+    pub(crate) fn vouch_for(&mut self, vouched: Vec<EnvelopeId>) {
+        if self.vouched != vouched {
+            self.vouched = vouched;
+            self.heads = OnceLock::new();
         }
     }
 
@@ -559,19 +593,16 @@ impl Chain {
     fn refresh_tip(&mut self) {
         self.beyond.clear();
         self.incomplete = None;
+        self.accepted_to = self.trunk_len();
         let cut = match self.status {
-            // With witnessed finality the deeper of the trunk and final(a) stands here (spec 4.5.4).
             AuthorStatus::Active => {
-                self.accepted_to = self.trunk_len();
+                self.accept_final(u64::MAX);
                 if !self.rules.keeps(Rule::FreezeOnFork) {
                     self.go_on_past_fork();
                 }
                 return;
             }
-            AuthorStatus::Retired { .. } if !self.rules.keeps(Rule::CutAtRetirement) => {
-                self.accepted_to = self.trunk_len();
-                return;
-            }
+            AuthorStatus::Retired { .. } if !self.rules.keeps(Rule::CutAtRetirement) => return,
             AuthorStatus::Unlisted => Tip::NONE,
             AuthorStatus::Retired { cut } | AuthorStatus::Removed { cut } => cut,
         };
@@ -579,16 +610,29 @@ impl Chain {
             self.accepted_to = 0;
             return;
         }
-        let at_cut = self.by_id.get(&cut.id).copied().filter(|&node| {
-            let held = self.node(node);
-            held.linked && held.seq == cut.seq
-        });
-        let Some(mut node) = at_cut else {
-            self.incomplete = Some(cut);
-            self.accepted_to = self.trunk_len().min(cut.seq);
+        match self.linked_node(&cut.id).filter(|&node| self.node(node).seq == cut.seq) {
+            Some(node) => self.accept_path_to(node),
+            None => {
+                self.incomplete = Some(cut);
+                self.accepted_to = self.trunk_len().min(cut.seq);
+                self.accept_final(cut.seq);
+            }
+        }
+    }
+
+    /// Of a forked chain what is final stands above the freeze point too, up to position `most` (D3).
+    fn accept_final(&mut self, most: u64) {
+        if self.fork.is_none() || most <= self.trunk_len() || !self.rules.keeps(Rule::FinalBeforeFreeze) {
             return;
-        };
-        self.accepted_to = cut.seq;
+        }
+        let witnessed = self.linked_node(&self.witnessed.id).filter(|_| self.witnessed.seq > self.trunk_len());
+        if let Some(node) = witnessed {
+            self.accept_path_to(self.ancestor_at(node, most.min(self.witnessed.seq)));
+        }
+    }
+
+    fn accept_path_to(&mut self, mut node: u32) {
+        self.accepted_to = self.node(node).seq;
         while self.node(node).seq > self.trunk_len() {
             self.beyond.push(node);
             match self.parent(node) {
@@ -621,11 +665,14 @@ impl Chain {
             let (id, prev) = (held.id, held.prev);
             match self.link(&header) {
                 Link::Links { cum } => {
-                    let parent = self.by_id.get(&prev).copied().unwrap_or(0);
+                    let parent = if header.seq == 1 { None } else { self.by_id.get(&prev).copied() };
+                    let jump = self.jump_of(node, parent);
                     let held = self.node_mut(node);
                     held.linked = true;
                     held.cum = cum;
-                    held.parent = parent;
+                    held.parent = parent.unwrap_or(node);
+                    held.jump = jump;
+                    self.fresh.push(Tip { seq: header.seq, id });
                     self.linked_to = self.linked_to.max(header.seq);
                     ready.extend(self.waiting.remove(&id).unwrap_or_default());
                 }

@@ -149,7 +149,7 @@ pub fn label(state: &State, author: &AuthorId) -> Option<String> {
 
 /// Returns the deeper of the last common and the witnessed final envelope of a chain (4.9).
 pub fn recommended_cut(state: &State, chain: &Chain) -> Tip {
-    let (common, witnessed) = (last_common(chain), seen::final_tip(state, chain));
+    let (common, witnessed) = (last_common(chain), state.final_tip(&chain.author()));
     if witnessed.seq > common.seq { witnessed } else { common }
 }
 

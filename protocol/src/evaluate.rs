@@ -16,6 +16,7 @@ use crate::rules::Rules;
 use crate::section::{Quarantined, Section, Verdict, WaitingReason};
 use crate::witness::Acknowledgements;
 
+mod acknowledged;
 mod author;
 mod charter;
 mod controls;
@@ -64,6 +65,8 @@ pub struct Changes {
     pub forked: Vec<(AuthorId, u64)>,
     /// Envelopes accepted now and not before, each chain ascending.
     pub accepted: Vec<Placed>,
+    /// Authors of whose chains nations acknowledge something else at the top now, or something else is final.
+    pub acknowledged: BTreeSet<AuthorId>,
     /// Envelopes accepted before and not now.
     pub dropped: Vec<(AuthorId, EnvelopeId)>,
     /// Envelopes whose change entered its document, those of `rebuilt` nations excepted.
@@ -151,7 +154,8 @@ struct Touched {
     authors: BTreeSet<AuthorId>,
     /// The author of the last element: elements come in runs.
     last: Option<AuthorId>,
-    witnesses: BTreeSet<AuthorId>,
+    /// Witness envelopes whose bodies are new.
+    witnessed: BTreeMap<AuthorId, Vec<Tip>>,
 }
 
 impl State {
@@ -195,9 +199,10 @@ impl State {
         if touched.controls {
             self.evaluate_controls(&mut touched, &mut changes);
         }
-        self.acknowledge(&touched);
+        self.acknowledge(&touched, &mut changes);
         self.settle(&touched, &mut changes);
-        if touched.controls || !touched.authors.is_empty() {
+        self.vouch(&touched, &changes);
+        if touched.controls || !touched.authors.is_empty() || !changes.acknowledged.is_empty() {
             self.digests = digest::Digests::default();
         }
         changes
@@ -248,8 +253,8 @@ impl State {
         if chain.attach(&id, bytes) {
             touched.authors.insert(author);
             changes.bodies.push(id);
-            if chain.get(&id).is_some_and(|held| held.kind() == KIND_WITNESS) {
-                touched.witnesses.insert(author);
+            if let Some(held) = chain.get(&id).filter(|held| held.kind() == KIND_WITNESS) {
+                touched.witnessed.entry(author).or_default().push(held.tip());
             }
         }
     }
@@ -270,7 +275,6 @@ impl State {
             self.sections.entry(nation).or_insert_with(|| OnceLock::from(Section::under(self.rules)));
             for chain in self.chains_of(&nation) {
                 touched.authors.insert(chain.author());
-                touched.witnesses.insert(chain.author());
             }
         }
         (changes.control_kept, changes.control_dropped) = self.controls.keep(&self.rosters);
@@ -292,14 +296,29 @@ impl State {
         self.charter().map_or(0, |charter| charter.params.chain_quota)
     }
 
-    /// Stratum 3a.
-    fn acknowledge(&mut self, touched: &Touched) {
+    /// Stratum 3a, and what is final by it.
+    fn acknowledge(&mut self, touched: &Touched, changes: &mut Changes) {
+        let moved = &mut changes.acknowledged;
+        for author in &touched.authors {
+            let Some(chain) = self.chains.get_mut(author) else { continue };
+            let fresh = chain.take_fresh();
+            if let Some(chain) = self.chains.get(author)
+                && self.acknowledgements.linked(chain, &fresh)
+            {
+                moved.insert(*author);
+            }
+        }
         for author in &touched.authors {
             let standing = self.key_standing(author);
-            let retired_witness = matches!(standing, Some(KeyStanding::Retired { witness: true, .. }));
-            let concerned = touched.witnesses.contains(author) || retired_witness;
-            if let Some(chain) = self.chains.get(author).filter(|_| concerned) {
-                self.acknowledgements.refresh(chain, standing);
+            let new = touched.witnessed.get(author).map_or(&[][..], Vec::as_slice);
+            moved.extend(self.acknowledgements.hear(&self.chains, author, standing, new));
+        }
+        let Some(charter) = self.controls.course().versions.last() else { return };
+        let concerned: BTreeSet<AuthorId> =
+            if changes.charter { self.acknowledgements.authors().copied().collect() } else { moved.clone() };
+        for author in concerned {
+            if self.acknowledgements.settle(&author, self.chains.get(&author), charter) {
+                moved.insert(author);
             }
         }
     }
@@ -307,11 +326,12 @@ impl State {
     /// Strata 3b and 4.
     fn settle(&mut self, touched: &Touched, changes: &mut Changes) {
         let mut nations: BTreeMap<NationId, bool> = BTreeMap::new();
-        for author in &touched.authors {
+        let concerned: BTreeSet<AuthorId> = touched.authors.union(&changes.acknowledged).copied().collect();
+        for author in &concerned {
             let status = self.author_status(author);
             let Some(chain) = self.chains.get_mut(author) else { continue };
             let rebuild = nations.entry(author.nation).or_default();
-            let from = match chain.settle(status) {
+            let from = match chain.settle(status, self.acknowledgements.finality(author).tip) {
                 PathChange::Unchanged => continue,
                 PathChange::Extended { from } => from,
                 PathChange::Replaced { dropped, from } => {
@@ -323,12 +343,38 @@ impl State {
             changes.accepted.extend(chain.accepted_from(from).map(|held| Placed { author: *author, tip: held.tip() }));
         }
         for (nation, rebuild) in nations {
-            self.read_on(nation, rebuild, touched, changes);
+            self.read_on(nation, rebuild, &concerned, changes);
+        }
+    }
+
+    /// Tells forked chains which of their branches finality rests on (spec 4.12 (b) and (d)).
+    fn vouch(&mut self, touched: &Touched, changes: &Changes) {
+        let forked = |chain: &&Chain| chain.fork().is_some();
+        let authors = touched.authors.iter().chain(&changes.acknowledged);
+        let mut concerned: BTreeSet<AuthorId> =
+            authors.filter_map(|author| self.chains.get(author)).filter(forked).map(Chain::author).collect();
+        if !changes.acknowledged.is_empty() || changes.charter {
+            concerned.extend(self.acknowledgements.forked_witnesses(&self.chains).map(Chain::author));
+        }
+        if changes.charter {
+            concerned.extend(self.chains.values().filter(forked).map(Chain::author));
+        }
+        self.vouch_for(concerned);
+    }
+
+    fn vouch_for(&mut self, authors: BTreeSet<AuthorId>) {
+        let Some(charter) = self.controls.course().versions.last() else { return };
+        for author in authors {
+            let Some(chain) = self.chains.get(&author) else { continue };
+            let vouched = self.acknowledgements.vouched(&self.chains, chain, charter);
+            if let Some(chain) = self.chains.get_mut(&author) {
+                chain.vouch_for(vouched);
+            }
         }
     }
 
     /// Stratum 4 of one nation: reads what its accepted paths gained, or leaves the document to be built when it is asked for.
-    fn read_on(&mut self, nation: NationId, rebuild: bool, touched: &Touched, changes: &mut Changes) {
+    fn read_on(&mut self, nation: NationId, rebuild: bool, touched: &BTreeSet<AuthorId>, changes: &mut Changes) {
         if self.charter().is_none_or(|charter| charter.nation(&nation).is_none()) {
             return;
         }
@@ -344,7 +390,7 @@ impl State {
         };
         let first = AuthorId { nation, key: AuthorKey::ZERO };
         let chains = self.chains.range(first..).take_while(|(author, _)| author.nation == nation);
-        for (author, chain) in chains.filter(|(author, _)| touched.authors.contains(author)) {
+        for (author, chain) in chains.filter(|(author, _)| touched.contains(author)) {
             let read = section.read_chain(chain);
             if read.any {
                 changes.documents.insert(nation);
@@ -507,11 +553,6 @@ impl State {
         self.section(nation).document(self.chains_of(nation), as_of)
     }
 
-    /// Returns what the nations' witnesses acknowledge.
-    pub const fn acknowledgements(&self) -> &Acknowledgements {
-        &self.acknowledgements
-    }
-
     /// Drops every control record held that is not kept (spec 4.11); the state stays what it is.
     pub fn forget_unkept_control(&mut self) {
         if !self.controls.course().bases.is_empty() {
@@ -524,8 +565,28 @@ impl State {
     /// The state stays what it is. A later cut may lead to a header that was dropped: the chain is then Incomplete until a
     /// peer delivers it, so this is for chains whose unkept headers pass a bound, not for every fork.
     pub fn forget_unkept_headers(&mut self, author: &AuthorId) -> Vec<EnvelopeId> {
+        let forgotten = self.chains.get_mut(author).map_or_else(Vec::new, Chain::forget_unkept);
+        if forgotten.is_empty() {
+            return Vec::new();
+        }
         self.digests = digest::Digests::default();
-        self.chains.get_mut(author).map_or_else(Vec::new, Chain::forget_unkept)
+        let mut moved = self.acknowledgements.forgot(&self.chains, author, &forgotten);
+        if let Some(charter) = self.controls.course().versions.last() {
+            for author in &moved {
+                self.acknowledgements.settle(author, self.chains.get(author), charter);
+            }
+        }
+        for author in &moved {
+            let (status, witnessed) = (self.author_status(author), self.acknowledgements.finality(author).tip);
+            if let Some(chain) = self.chains.get_mut(author) {
+                chain.settle(status, witnessed);
+            }
+        }
+        moved.insert(*author);
+        moved.extend(self.acknowledgements.forked_witnesses(&self.chains).map(Chain::author));
+        moved.retain(|author| self.chains.get(author).is_some_and(|chain| chain.fork().is_some()));
+        self.vouch_for(moved);
+        forgotten.iter().map(Held::id).collect()
     }
 
     fn author_of(&self, id: &EnvelopeId) -> Option<AuthorId> {

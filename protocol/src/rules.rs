@@ -34,10 +34,14 @@ pub enum Rule {
     StrikeOwnFaultsOnly,
     /// A forked chain stands as far as its branches agree (4.5.4); broken, it goes on along the branch that came first.
     FreezeOnFork,
+    /// What is final of a forked chain stands (4.5.4, D3); broken, the chain freezes at its last common envelope.
+    FinalBeforeFreeze,
     /// A Retired key's chain ends at its cut (4.5.4); broken, it counts as if the key were Active.
     CutAtRetirement,
     /// Only what the guard admits reaches the rows (4.5.5); broken, a change that fits no document does too.
     GuardChanges,
+    /// A witness acknowledges one branch of a chain (4.7, W2); broken, it acknowledges whatever it finds accepted.
+    AcknowledgeOneBranch,
     /// What is missing is asked for (4.13); broken, it is not.
     AskForMissing,
     /// A signer never signs for a round below one it signed (4.6, V1); broken, it does.
@@ -81,8 +85,10 @@ impl Rule {
         Self::ClaimedTimeIsAdvisory,
         Self::StrikeOwnFaultsOnly,
         Self::FreezeOnFork,
+        Self::FinalBeforeFreeze,
         Self::CutAtRetirement,
         Self::GuardChanges,
+        Self::AcknowledgeOneBranch,
         Self::AskForMissing,
         Self::RoundsNeverGoBack,
         Self::SignOnceARound,
@@ -110,8 +116,10 @@ impl Rule {
             Self::ClaimedTimeIsAdvisory => "claimed_time_is_advisory",
             Self::StrikeOwnFaultsOnly => "strike_own_faults_only",
             Self::FreezeOnFork => "freeze_on_fork",
+            Self::FinalBeforeFreeze => "final_before_freeze",
             Self::CutAtRetirement => "cut_at_retirement",
             Self::GuardChanges => "guard_changes",
+            Self::AcknowledgeOneBranch => "acknowledge_one_branch",
             Self::AskForMissing => "ask_for_missing",
             Self::RoundsNeverGoBack => "rounds_never_go_back",
             Self::SignOnceARound => "sign_once_a_round",

@@ -13,7 +13,8 @@ impl Chain {
     }
 
     /// Whether a header is kept by every node that holds this set (spec 4.12): all of a chain without a fork; of a forked
-    /// one all below the fork, the accepted path, the path to a cut, and two branches at the fork, each up to 1,024 headers.
+    /// one all below the fork, the accepted path, the path to a cut, the paths that finality rests on, and two branches at
+    /// the fork, each up to 1,024 headers.
     pub fn keeps(&self, held: &Held) -> bool {
         self.fork.is_none()
             || self.standing(held) == EnvelopeStanding::Accepted
@@ -50,8 +51,8 @@ impl Chain {
         missing
     }
 
-    /// Forgets every header that is not kept, with its body; returns their ids.
-    pub(crate) fn forget_unkept(&mut self) -> Vec<EnvelopeId> {
+    /// Forgets every header that is not kept, with its body; returns them, ascending by position.
+    pub(crate) fn forget_unkept(&mut self) -> Vec<Held> {
         if self.fork.is_none() {
             return Vec::new();
         }
@@ -64,10 +65,15 @@ impl Chain {
             if self.on_trunk(node) || kept.contains(&node) {
                 rebuilt.adopt(held, self.header(held));
             } else {
-                forgotten.push(held.id);
+                forgotten.push(held.clone());
             }
         }
-        rebuilt.settle(self.status);
+        if forgotten.is_empty() {
+            return forgotten;
+        }
+        rebuilt.vouched.clone_from(&self.vouched);
+        rebuilt.settle(self.status, self.witnessed);
+        rebuilt.fresh = std::mem::take(&mut self.fresh);
         *self = rebuilt;
         forgotten
     }
@@ -84,8 +90,8 @@ impl Chain {
     }
 
     /// The nodes kept beside the trunk, which is always kept: everything of a chain without a fork; of a forked one all
-    /// below the fork, and 4.12 (c) and (e). The pair (a) at the fork is in them, since at most one of it is on the accepted path and two others
-    /// follow. (b) and (d) come with witnessed finality.
+    /// below the fork, and 4.12 (b) to (e). The pair (a) at the fork is in them: of it at most one is on each path that is
+    /// kept, and two others follow.
     fn kept_off_trunk(&self) -> BTreeSet<u32> {
         let Some(fork) = self.fork else {
             return self.waiting.values().flatten().chain(&self.refused).copied().collect();
@@ -95,11 +101,19 @@ impl Chain {
         let unlinked = self.waiting.values().flatten().chain(&self.refused).copied();
         let mut kept: BTreeSet<u32> = unlinked.filter(|&node| self.node(node).seq < fork).collect();
         kept.extend(&self.beyond);
+        let mut tops: Vec<u32> = self.beyond.last().copied().into_iter().collect();
         if let AuthorStatus::Retired { cut } | AuthorStatus::Removed { cut } = self.status {
-            let mut next = self.by_id.get(&cut.id).copied();
+            tops.extend(self.by_id.get(&cut.id));
+        }
+        tops.extend(self.vouched.iter().filter_map(|id| self.linked_node(id)));
+        for &top in &tops {
+            let mut next = Some(top);
             while let Some(node) = next.filter(|&node| !self.on_trunk(node) && kept.insert(node)) {
                 next = self.parent(node);
             }
+        }
+        for top in tops.into_iter().filter(|&top| !self.on_trunk(top)) {
+            self.keep_attested(top, &mut kept);
         }
         let mut others: Vec<u32> = self.nodes_at(fork).filter(|node| !kept.contains(node)).collect();
         others.sort_unstable_by_key(|&node| self.node(node).id);
@@ -107,6 +121,17 @@ impl Chain {
             kept.extend(self.branch(first));
         }
         kept
+    }
+
+    /// Keeps what attests the end of a kept path: up to the next signature point, or the branch's end, which is signed too.
+    fn keep_attested(&self, top: u32, kept: &mut BTreeSet<u32>) {
+        let mut last = top;
+        while !self.node(last).signature_point()
+            && let Some(next) = self.smallest_child(last)
+        {
+            kept.insert(next);
+            last = next;
+        }
     }
 
     /// Follows the smallest id upward for at most 1,024 headers; a longer branch ends at its last signature point.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::chain::{Chain, Held};
 use crate::evaluate::State;
-use crate::ids::{AuthorId, NationId, Tip};
+use crate::ids::{AuthorId, NationId};
 
 /// How far each nation's witness acknowledges each accepted chain.
 ///
@@ -66,19 +66,12 @@ impl Upto {
 
 /// Returns the members whose witness acknowledges an envelope or one above it, ascending.
 pub fn seen_by(state: &State, chain: &Chain, held: &Held) -> Vec<NationId> {
-    let mut nations = state.acknowledgements().nations(&chain.author(), held.seq());
-    nations.retain(|nation| state.charter().is_some_and(|charter| charter.members.contains_key(nation)));
-    nations
+    state.seen_by(&chain.author(), held)
 }
 
 /// Whether more than two thirds of the members acknowledge an envelope or one above it.
 pub fn is_final(state: &State, chain: &Chain, held: &Held) -> bool {
-    state.charter().is_some_and(|charter| seen_by(state, chain, held).len() >= charter.quorum())
-}
-
-/// The deepest final envelope of a chain.
-pub(super) fn final_tip(state: &State, chain: &Chain) -> Tip {
-    chain.accepted(final_on_path(state, chain)).map_or(Tip::NONE, Held::tip)
+    state.is_final(&chain.author(), held)
 }
 
 fn final_on_path(state: &State, chain: &Chain) -> u64 {

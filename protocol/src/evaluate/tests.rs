@@ -9,6 +9,7 @@ use crate::testing::{TestAlliance, TestEnvelope, draft};
 mod chains;
 mod charter;
 mod documents;
+mod finality;
 mod histories;
 mod rosters;
 

@@ -198,22 +198,25 @@ impl Guard {
 
     fn check_preds(&self, write: &Write, ancestry: &Ancestry) -> Result<(), VoidReason> {
         for pred in &write.replaces {
-            let (number, version) = self.version(pred).ok_or(VoidReason::PredUnknown)?;
+            // First the ancestry, which is all that every index has of the document: whether more of it is here already
+            // must not show in the reason.
+            let seen = self.actor(&pred.actor).and_then(|(number, _)| ancestry.clock.get(&number));
+            if seen.is_none_or(|max_op| u64::from(*max_op) < pred.counter) {
+                return Err(VoidReason::PredNotAncestor);
+            }
+            let version = self.version(pred).ok_or(VoidReason::PredUnknown)?;
             if self.kinds.get(&write.kind) != Some(&version.kind) || version.id != id_bytes(&write.id) {
                 return Err(VoidReason::PredUnknown);
-            }
-            if ancestry.clock.get(&number).is_none_or(|max_op| *max_op < version.counter) {
-                return Err(VoidReason::PredNotAncestor);
             }
         }
         Ok(())
     }
 
-    fn version(&self, op: &OpId) -> Option<(u32, &Version)> {
-        let (number, entry) = self.actor(&op.actor)?;
+    fn version(&self, op: &OpId) -> Option<&Version> {
+        let (_, entry) = self.actor(&op.actor)?;
         let counter = u32::try_from(op.counter).ok()?;
         let at = entry.versions.binary_search_by_key(&counter, |version| version.counter).ok()?;
-        Some((number, entry.versions.get(at)?))
+        entry.versions.get(at)
     }
 
     /// Takes a checked change into the index.

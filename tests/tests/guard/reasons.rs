@@ -290,7 +290,7 @@ fn document_cases() -> Vec<Case> {
         (VoidReason::SeqTaken, ground.verdict(fork)),
         (VoidReason::PredUnknown, pred(&own)),
         (VoidReason::PredUnknown, pred(&LegacyOpId(2, own.1.clone()))),
-        (VoidReason::PredUnknown, pred(&LegacyOpId(1, ActorId::from([7; 36])))),
+        (VoidReason::PredNotAncestor, pred(&LegacyOpId(1, ActorId::from([7; 36])))),
         (VoidReason::PredNotAncestor, ground.verdict(without_b)),
         (VoidReason::AncestryTooWide, too_wide()),
         (VoidReason::AncestryTooWide, too_wide_together()),

@@ -12,8 +12,8 @@
 //! one state for every order (I1, I19, T1), forks never rise, and what was accepted stays accepted below a fork or unless
 //! the roster cuts it.
 //!
-//! Witnessed finality is not evaluated yet. The oracle has it ([`Reading::Final`]), with the acknowledgements as an argument,
-//! and T4 (I5) is proved over the oracle here; once the evaluation has it, [`READING`] becomes `Reading::Final`.
+//! T4 (I5) is proved over the oracle, for all that three honest nations may ever have said and a fourth that says anything;
+//! that the evaluation has what the oracle has is checked with the rest.
 
 use comity_protocol::body::{Ack, Body};
 use comity_protocol::chain::EnvelopeStanding;
@@ -30,7 +30,7 @@ use crate::seen::compare;
 use crate::trees::{Blemish, Tree};
 
 /// How the evaluation reads spec 4.5.4.
-const READING: Reading = Reading::Right;
+const READING: Reading = Reading::Final;
 
 /// What an item of the scope is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,14 +164,6 @@ impl<'t> Scope<'t> {
     fn check(&self, set: Set, state: &State, reading: Reading) -> Result<(), String> {
         let told = self.told(set);
         let held = told.held(self.tree);
-        for nation in 0..NATIONS {
-            let acknowledged = state.acknowledgements();
-            for seq in 1..=6 {
-                let by = acknowledged.nations(&self.author, seq).contains(&self.nations[nation]);
-                let said = (0..self.tree.len()).any(|y| told.acks[nation] & bit(y) != 0 && self.tree.seqs[y] >= seq);
-                expect("acknowledged", by, said)?;
-            }
-        }
         let Some(chain) = state.chain(&self.author) else { return expect("headers held", 0, held.headers) };
         expect("fork", chain.fork(), held.fork(reading))?;
         let accepted = held.accepted(reading);
@@ -179,6 +171,11 @@ impl<'t> Scope<'t> {
         for (header, envelope) in self.envelopes.iter().enumerate() {
             let Some(there) = chain.get(&envelope.id()) else { continue };
             expect("linked", there.linked(), linked & bit(header) != 0)?;
+            for (nation, id) in self.nations.iter().enumerate() {
+                let seen = state.seen_by(&self.author, there).contains(id);
+                expect("acknowledged", seen, held.acknowledges(nation, header))?;
+            }
+            expect("final", state.is_final(&self.author, there), held.agreed() && held.fin() & bit(header) != 0)?;
             let standing = match told.status {
                 _ if accepted & bit(header) != 0 => EnvelopeStanding::Accepted,
                 _ if linked & bit(header) == 0 => EnvelopeStanding::Unlinked,
@@ -198,7 +195,11 @@ impl<'t> Scope<'t> {
         expect("tip", chain.tip(), held.tip(reading).map_or(Tip::NONE, |tip| self.envelopes[tip].header.tip()))?;
         expect("a cut is looked for", chain.incomplete().is_some(), !held.cut_held())?;
         match told.status {
-            Status::Active => expect("frozen below the fork", chain.fork().is_none_or(|fork| below.seq < fork), true)?,
+            Status::Active => {
+                let final_to = state.final_tip(&self.author).seq;
+                let frozen = chain.fork().is_none_or(|fork| below.seq < fork || below.seq <= final_to);
+                expect("frozen below the fork or where it is final", frozen, true)?;
+            }
             Status::Retired(cut) => expect("never beyond the cut", below.seq <= self.tip_of(cut).seq, true)?,
         }
         let path = (0..self.tree.len()).filter(|header| accepted & bit(*header) != 0);
@@ -247,7 +248,9 @@ impl<'t> Scope<'t> {
         let news = self.pool.items[step.item].elements.clone();
         // Where nothing is held above a gap and nothing is cut, nothing that was forgotten is needed again.
         let gapless = |headers: Set| self.tree.paths(headers) == headers;
-        if gapless(from.headers) && gapless(to.headers) && to.status == Status::Active {
+        // What a nation has seen is looked for when its word comes; whoever forgot it gets it again.
+        let recalled = matches!(self.what[step.item], What::Ack(..));
+        if gapless(from.headers) && gapless(to.headers) && to.status == Status::Active && !recalled {
             let mut after = forgetful.clone();
             after.admit(news.clone());
             after.forget_unkept_headers(&self.author);
@@ -258,7 +261,7 @@ impl<'t> Scope<'t> {
         // Otherwise what was forgotten is asked for and comes again; then nothing is lost. Only a cut makes it needed.
         let mut after = forgetful;
         after.admit(news);
-        if to.status == Status::Active {
+        if to.status == Status::Active && !recalled {
             expect("frontier, having forgotten", after.frontier(), step.after.frontier())?;
         }
         let again = self.envelopes.iter().filter(|envelope| forgotten.contains(&envelope.id()));

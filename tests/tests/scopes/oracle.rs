@@ -42,9 +42,9 @@ pub(crate) struct Held<'a> {
 /// A reading of the rules: the right one, or one that the checks must tell from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// As the evaluation has it in this version: without witnessed finality.
+    /// Without witnessed finality: right where nothing is acknowledged.
     Right,
-    /// As spec 4.5.4 has it in full, with witnessed finality.
+    /// As spec 4.5.4 has it, with witnessed finality.
     Final,
     /// A fork does not freeze its chain: the highest header stands, of several that with the smallest id.
     NoFreeze,
@@ -101,11 +101,16 @@ impl Held<'_> {
         self.any(of).filter(twice).map(|header| self.tree.seqs[header]).min()
     }
 
+    /// Whether a nation acknowledges a linked header, or something linked above it.
+    pub(crate) fn acknowledges(&self, nation: usize, x: usize) -> bool {
+        let linked = self.linked(Reading::Final);
+        linked & bit(x) != 0 && self.any(self.acks[nation] & linked).any(|y| self.leads_to(x, y))
+    }
+
     /// The linked headers that a quorum acknowledges, themselves or something linked above them.
     pub(crate) fn fin(&self) -> Set {
         let linked = self.linked(Reading::Final);
-        let acknowledged = |acks: &&Set, x: usize| self.any(**acks & linked).any(|y| self.leads_to(x, y));
-        let fin = |x: &usize| self.acks.iter().filter(|acks| acknowledged(acks, *x)).count() >= QUORUM;
+        let fin = |x: &usize| (0..NATIONS).filter(|nation| self.acknowledges(*nation, *x)).count() >= QUORUM;
         self.any(linked).filter(fin).fold(0, |set, header| set | bit(header))
     }
 
@@ -121,7 +126,8 @@ impl Held<'_> {
         if self.agreed() {
             return self.any(fin).max_by_key(|header| self.tree.seqs[*header]);
         }
-        let common = self.any(self.headers).filter(|x| self.any(fin).all(|y| self.leads_to(*x, y)));
+        let highest = |x: &usize| !self.any(fin).any(|y| y != *x && self.leads_to(*x, y));
+        let common = self.any(fin).filter(|x| self.any(fin).filter(highest).all(|y| self.leads_to(*x, y)));
         common.max_by_key(|header| self.tree.seqs[*header])
     }
 

@@ -134,7 +134,7 @@ fn of_a_fork_two_branches_are_kept_and_each_ends_at_a_signature_point() {
     let mut node = alliance.node(0, 0).clone();
     let common = say(&mut node, 3);
     let mut twins: Vec<TestNode> = (0..4).map(|_| node.clone()).collect();
-    let long = say(&mut twins[0], 1_500);
+    let long = say(&mut twins[0], 1_700);
     let short: Vec<Vec<TestEnvelope>> =
         twins[1..].iter_mut().zip(1..).map(|(twin, i)| vec![twin.envelope(99, vec![i])]).collect();
     let mut state = all(&alliance, &[&common, &long, &short[0], &short[1], &short[2]]);
@@ -155,8 +155,10 @@ fn of_a_fork_two_branches_are_kept_and_each_ends_at_a_signature_point() {
     assert_eq!((state.held(), state.state()), before);
     let chain = state.chain(&author).expect("held");
     assert_eq!(chain.tip(), long[1_400].header.tip());
-    assert_eq!(chain.len() + forgotten.len(), 3 + 1_500 + 3);
-    assert_eq!(forgotten.len(), 99 + 1, "what is above the cut, and one of three twins");
+    assert_eq!(chain.len() + forgotten.len(), 3 + 1_700 + 3);
+    let attests = 1_404_u64.next_multiple_of(SIGNATURE_POINT_SEQ);
+    let above = usize::try_from(1_703 - attests).expect("small");
+    assert_eq!(forgotten.len(), above + 1, "what is above the cut's next signature point, and one of three twins");
 
     // Without the cut a long branch ends at its last signature point within 1,024 headers.
     let branch_end = (4..4 + FORK_BRANCH_HEADERS_MAX as u64).filter(|seq| seq % SIGNATURE_POINT_SEQ == 0).max();
@@ -166,7 +168,7 @@ fn of_a_fork_two_branches_are_kept_and_each_ends_at_a_signature_point() {
     let chain = pair.chain(&author).expect("held");
     let tops: Vec<u64> = chain.heads().iter().map(|head| head.tip.seq).collect();
     assert_eq!(tops, [4, branch_end.expect("some")]);
-    assert_eq!(chain.unkept(), 3 + 1_500 + 1 - 3 - 1 - usize::try_from(tops[1] - 3).expect("small"));
+    assert_eq!(chain.unkept(), 3 + 1_700 + 1 - 3 - 1 - usize::try_from(tops[1] - 3).expect("small"));
 }
 
 #[test]

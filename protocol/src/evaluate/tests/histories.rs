@@ -10,11 +10,13 @@ use crate::ids::{AuthorId, ControlId, Digest, EnvelopeId, NationId, Tip};
 use crate::roster::NationRoster;
 use crate::section::{Counts, Verdict};
 use crate::table::Table;
+use crate::witness::Acknowledgements;
 
 mod oracle;
 mod world;
 
-use world::{Dice, World};
+pub(super) use world::Dice;
+use world::World;
 
 /// Everything a reader can see, in one value that compares.
 #[derive(Debug, PartialEq)]
@@ -24,7 +26,7 @@ struct Seen {
     rosters: Vec<(NationId, NationRoster)>,
     chains: Vec<SeenChain>,
     documents: Vec<(NationId, Table, Counts)>,
-    acknowledged: Vec<(AuthorId, Vec<NationId>)>,
+    acknowledgements: Acknowledgements,
 }
 
 #[derive(Debug, PartialEq)]
@@ -36,6 +38,7 @@ struct SeenChain {
     bodies_to: u64,
     heads: Vec<Head>,
     envelopes: BTreeMap<EnvelopeId, SeenEnvelope>,
+    fin: Tip,
 }
 
 #[derive(Debug, PartialEq)]
@@ -62,10 +65,7 @@ fn see(state: &State) -> Seen {
                 (nation.id, section.table().clone(), section.counts())
             })
             .collect(),
-        acknowledged: state
-            .chains()
-            .map(|chain| (chain.author(), state.acknowledgements().nations(&chain.author(), 2)))
-            .collect(),
+        acknowledgements: state.acknowledgements().clone(),
     }
 }
 
@@ -91,6 +91,7 @@ fn see_chain(state: &State, chain: &Chain) -> SeenChain {
         bodies_to: chain.bodies_to(),
         heads: chain.heads().to_vec(),
         envelopes: envelopes.collect(),
+        fin: state.final_tip(&chain.author()),
     }
 }
 
@@ -227,13 +228,16 @@ proptest! {
 #[test]
 fn the_histories_reach_what_they_are_for() {
     let mut reached: BTreeSet<&'static str> = BTreeSet::new();
-    for seed in 0..60 {
+    for seed in 0..120 {
         let world = World::random(&mut Dice::new(seed));
         let state = evaluate(world.anchor, world.elements.clone());
         for chain in state.chains() {
             reached.extend(chain.fork().map(|_| "fork"));
             reached.extend(chain.incomplete().map(|_| "incomplete"));
             reached.extend((chain.heads().len() > 1).then_some("branches"));
+            let fin = state.final_tip(&chain.author());
+            reached.extend((fin != Tip::NONE).then_some("final"));
+            reached.extend(chain.fork().filter(|fork| fin.seq >= *fork).map(|_| "final above the freeze point"));
             for held in chain.iter() {
                 let view = state.view_of(chain, held);
                 reached.insert(view.standing.code());
@@ -253,6 +257,8 @@ fn the_histories_reach_what_they_are_for() {
         "fork",
         "incomplete",
         "branches",
+        "final",
+        "final above the freeze point",
         "accepted",
         "suspended",
         "disavowed",

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use automerge::{ObjId, ObjType, ReadDoc, ScalarValue};
 
 use super::world::World;
+use crate::body::{Body, KIND_WITNESS};
 use crate::chain::AuthorStatus;
 use crate::envelope::Header;
 use crate::evaluate::{Element, State};
-use crate::ids::{AuthorId, EnvelopeId, Tip};
+use crate::ids::{AuthorId, EnvelopeId, NationId, Tip};
+use crate::roster::KeyStanding;
 use crate::table::{Record, Table};
 use crate::value::{Fields, Value};
 
@@ -34,7 +36,10 @@ pub(super) fn check(state: &State, world: &World) {
         let fork =
             headers.values().filter(|h| headers.values().filter(|o| o.seq == h.seq).count() > 1).map(|h| h.seq).min();
         assert_eq!(chain.fork(), fork, "{author:?}");
-        assert_eq!(chain.tip(), tip(headers, &linked, fork, state.author_status(author)), "{author:?}");
+        let acked = acknowledged(state, world, &by_author, author);
+        let fin = final_tip(headers, &linked, &acked, state.nations().count());
+        assert_eq!(state.final_tip(author), fin, "{author:?}");
+        assert_eq!(chain.tip(), tip(headers, &linked, fork, fin, state.author_status(author)), "{author:?}");
     }
     for nation in state.nations() {
         let document = state.document(&nation.id).expect("the guard lets nothing through that breaks the library");
@@ -68,17 +73,81 @@ fn linked(headers: &BTreeMap<EnvelopeId, Header>, quota: u64) -> BTreeMap<Envelo
     }
 }
 
+/// The path from a header down to its first one.
+fn path(headers: &BTreeMap<EnvelopeId, Header>, top: EnvelopeId) -> Vec<EnvelopeId> {
+    let below = |id: &EnvelopeId| headers.get(id).map(|header| header.prev).filter(|id| headers.contains_key(id));
+    std::iter::successors(Some(top), below).collect()
+}
+
+/// What each nation's witnesses say of an author, held or not (4.5.3).
+fn acknowledged(
+    state: &State,
+    world: &World,
+    by_author: &BTreeMap<AuthorId, BTreeMap<EnvelopeId, Header>>,
+    of: &AuthorId,
+) -> BTreeSet<(NationId, Tip)> {
+    let mut acked = BTreeSet::new();
+    for (witness, headers) in by_author {
+        let counts: Box<dyn Fn(&Tip) -> bool> = match state.key_standing(witness) {
+            Some(KeyStanding::Active { witness: true }) => Box::new(|_| true),
+            Some(KeyStanding::Retired { cut, witness: true }) => {
+                let linked = linked(headers, world.quota);
+                let on_path = linked.contains_key(&cut.id) && headers[&cut.id].seq == cut.seq;
+                let path = path(headers, cut.id);
+                Box::new(move |tip| if on_path { path.contains(&tip.id) } else { tip.seq <= cut.seq })
+            }
+            _ => continue,
+        };
+        for element in &world.elements {
+            let Element::Body { id, bytes } = element else { continue };
+            let Some(header) = headers.get(id).filter(|header| header.body_matches(bytes)) else { continue };
+            if header.kind == KIND_WITNESS
+                && counts(&Tip { seq: header.seq, id: *id })
+                && let Ok(Body::Witness(body)) = Body::decode(KIND_WITNESS, bytes)
+            {
+                let of_it = body.acks.iter().filter(|ack| ack.author == *of);
+                acked.extend(of_it.map(|ack| (witness.nation, ack.tip)));
+            }
+        }
+    }
+    acked
+}
+
+fn final_tip(
+    headers: &BTreeMap<EnvelopeId, Header>,
+    linked: &BTreeMap<EnvelopeId, u64>,
+    acked: &BTreeSet<(NationId, Tip)>,
+    members: usize,
+) -> Tip {
+    let counts = |tip: &Tip| linked.contains_key(&tip.id) && headers[&tip.id].seq == tip.seq;
+    let mut above: BTreeMap<EnvelopeId, BTreeSet<NationId>> = BTreeMap::new();
+    for (nation, tip) in acked.iter().filter(|(_, tip)| counts(tip)) {
+        for below in path(headers, tip.id) {
+            above.entry(below).or_default().insert(*nation);
+        }
+    }
+    let fin: BTreeSet<EnvelopeId> =
+        above.iter().filter(|(_, nations)| nations.len() > members * 2 / 3).map(|(id, _)| *id).collect();
+    let tip = |id: &EnvelopeId| Tip { seq: headers[id].seq, id: *id };
+    // Where they lie on one path that is the deepest of them, otherwise the deepest that leads to all.
+    let highest: Vec<&EnvelopeId> =
+        fin.iter().filter(|x| !fin.iter().any(|y| y != *x && path(headers, *y).contains(x))).collect();
+    let leads_to_all = |id: &&EnvelopeId| highest.iter().all(|x| path(headers, **x).contains(id));
+    fin.iter().filter(leads_to_all).map(tip).max().unwrap_or(Tip::NONE)
+}
+
 fn tip(
     headers: &BTreeMap<EnvelopeId, Header>,
     linked: &BTreeMap<EnvelopeId, u64>,
     fork: Option<u64>,
+    fin: Tip,
     status: AuthorStatus,
 ) -> Tip {
     let deepest_below = |bound: u64| {
         let below = linked.keys().map(|id| Tip { seq: headers[id].seq, id: *id }).filter(|tip| tip.seq < bound);
         below.max().unwrap_or(Tip::NONE)
     };
-    let active = deepest_below(fork.unwrap_or(u64::MAX));
+    let active = deepest_below(fork.unwrap_or(u64::MAX)).max(if fork.is_some() { fin } else { Tip::NONE });
     match status {
         AuthorStatus::Active => active,
         AuthorStatus::Unlisted => Tip::NONE,
@@ -86,7 +155,9 @@ fn tip(
             if cut.seq == 0 || linked.contains_key(&cut.id) && headers[&cut.id].seq == cut.seq {
                 cut
             } else {
-                deepest_below(fork.unwrap_or(u64::MAX).min(cut.seq + 1))
+                let on_path = path(headers, active.id);
+                let up_to = linked.keys().filter(|id| on_path.contains(id) && headers[id].seq <= cut.seq);
+                up_to.map(|id| Tip { seq: headers[id].seq, id: *id }).max().unwrap_or(Tip::NONE)
             }
         }
     }

@@ -10,10 +10,10 @@ use crate::ids::{CharterId, ControlId, Digest, EnvelopeId, Tip};
 use crate::testing::{TestAlliance, TestEnvelope, TestNode, draft, retire, revision};
 
 /// Numbers from a seed (SplitMix64).
-pub(super) struct Dice(u64);
+pub(in crate::evaluate::tests) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::evaluate::tests) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -25,15 +25,15 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(in crate::evaluate::tests) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(bound.max(1)).expect("small")).expect("small")
     }
 
-    pub(super) fn chance(&mut self, percent: usize) -> bool {
+    pub(in crate::evaluate::tests) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(in crate::evaluate::tests) fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));
         }
@@ -112,12 +112,12 @@ impl<'d> History<'d> {
     fn step(&mut self) {
         let actor = self.dice.below(self.actors.len());
         match self.dice.below(100) {
-            0..50 => self.write(actor),
-            50..62 => self.look(actor),
-            62..67 => self.fork(actor),
-            67..75 => self.spoil(actor),
-            75..80 => self.other_body(actor),
-            80..84 => self.witness(actor),
+            0..46 => self.write(actor),
+            46..58 => self.look(actor),
+            58..63 => self.fork(actor),
+            63..70 => self.spoil(actor),
+            70..74 => self.other_body(actor),
+            74..84 => self.witness(actor),
             84..87 => self.odd_header(actor),
             87..96 => self.roster(actor),
             _ => self.vote(actor),
@@ -218,14 +218,36 @@ impl<'d> History<'d> {
         self.said(at, envelope);
     }
 
+    /// What a node sees, or what it makes up.
     fn witness(&mut self, at: usize) {
-        let mut acks: Vec<Ack> = self.actors[at]
+        if self.dice.chance(40) {
+            return self.lie(at);
+        }
+        let acks: Vec<Ack> = self.actors[at]
             .state
             .chains()
             .filter(|chain| chain.tip() != Tip::NONE)
             .map(|chain| Ack { author: chain.author(), tip: chain.tip() })
             .collect();
+        self.acknowledge(at, acks);
+    }
+
+    /// A node says the same as another, or anything.
+    fn lie(&mut self, at: usize) {
+        let mut acks = Vec::new();
+        for _ in 0..2 + self.dice.below(6) {
+            if let Some(envelope) = self.envelopes.get(self.dice.below(self.envelopes.len())) {
+                let mut tip = envelope.header.tip();
+                tip.seq += u64::from(self.dice.chance(5));
+                acks.push(Ack { author: envelope.header.header().author_id(), tip });
+            }
+        }
         acks.sort_by_key(|ack| ack.author);
+        acks.dedup_by_key(|ack| ack.author);
+        self.acknowledge(at, acks);
+    }
+
+    fn acknowledge(&mut self, at: usize, acks: Vec<Ack>) {
         let body = Body::Witness(WitnessBody {
             height: 0,
             charter: CharterId::new(*self.alliance.id.as_bytes()),
