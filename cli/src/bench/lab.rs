@@ -86,7 +86,9 @@ impl Lab {
     /// Opens one nation's store and puts the rosters into it.
     pub async fn open(&self, index: usize) -> Result<Store, Failure> {
         let home = self.home(index);
-        let store = Store::open(&home.store(), Settings::default(), home.lock()?)?;
+        // As the daemon does it: what is signed is written down beside the store.
+        let settings = Settings { sentinel: Some(home.sentinel()), ..Settings::default() };
+        let store = Store::open(&home.store(), settings, home.lock()?)?;
         store.save(self.control.iter().cloned().map(SaveOp::Control).collect()).await?;
         Ok(store)
     }

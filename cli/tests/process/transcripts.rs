@@ -31,4 +31,7 @@ fn the_sessions_of_the_operating_manual_are_real() {
     session.play("docs/operating.md", "Looking at it");
     session.lose("warsaw");
     session.play("docs/operating.md", "Replacing a node");
+    session.play("docs/operating.md", "Backing up a node");
+    session.lose("gdansk");
+    session.play("docs/operating.md", "Restoring a backup");
 }

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use comity_protocol::ids::{AuthorKey, Tip};
@@ -197,6 +197,9 @@ pub fn restore(
     if before.is_some_and(|(identity, _)| identity != checked.identity) {
         return Err(BackupError::OtherAlliance { path: from.to_owned() });
     }
+    let folder = store.parent().unwrap_or(Path::new("/"));
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| io(folder, "make", source))?;
     let draft = beside(store, ".restored");
     match std::fs::remove_file(&draft) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(&draft, "remove", error).into()),

@@ -15,7 +15,8 @@ use crate::harness::{PATIENCE, command, until};
 const BINARY: &str = env!("CARGO_BIN_EXE_comity");
 
 /// Verbs that can be repeated until what was said elsewhere has arrived.
-const READING: [&str; 10] = ["board", "explain", "flags", "gaps", "list", "log", "nations", "peers", "show", "status"];
+const READING: [&str; 11] =
+    ["board", "confirm", "explain", "flags", "gaps", "list", "log", "nations", "peers", "show", "status"];
 /// Verbs that write nothing where they fail.
 const WRITING: [&str; 2] = ["add", "revise"];
 

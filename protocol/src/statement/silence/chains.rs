@@ -36,7 +36,13 @@ struct Key<'a> {
 
 /// Whether a witness of `nation` acknowledges this position of `author`, or a later one.
 fn acknowledges(state: &State, nation: &NationId, author: &AuthorId, seq: u64) -> bool {
-    state.acknowledgements().nations(author, seq).contains(nation)
+    let held = state.chain(author).and_then(|chain| chain.accepted(seq));
+    held.is_some_and(|held| seen_by(state, author, held).contains(nation))
+}
+
+/// The nations whose witness acknowledges an envelope of `author`, or a descendant.
+fn seen_by(state: &State, author: &AuthorId, held: &Held) -> Vec<NationId> {
+    state.chain(author).map_or_else(Vec::new, |chain| state.acknowledgements().nations_above(chain, held))
 }
 
 impl<'a> Chains<'a> {
@@ -85,7 +91,7 @@ impl<'a> Chains<'a> {
                     author: key.author,
                     tip: held.tip(),
                     time: Timestamp(held.time_ms()),
-                    seen_by: state.acknowledgements().nations(&key.author, held.seq()),
+                    seen_by: seen_by(state, &key.author, held),
                 }),
                 Past::End(seq) if key.read_to(seq, proposal) => {}
                 Past::Envelope(_) | Past::End(_) => lacks.push(Lack::Body(key.author)),

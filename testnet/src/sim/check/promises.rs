@@ -195,7 +195,9 @@ pub(in crate::sim) fn after_confirmation(
             world.somebody_lies() || world.speakers().len() < 2
         }
         ConfirmRefused::Incomplete { .. } => of.harm.rotten,
-        ConfirmRefused::NotHalted | ConfirmRefused::OtherTip { .. } | ConfirmRefused::StorageFull => false,
+        // It looks again for room after a pause.
+        ConfirmRefused::StorageFull => true,
+        ConfirmRefused::NotHalted | ConfirmRefused::OtherTip { .. } => false,
     };
     if lost || of.harm.chain_may_fork() || of.harm.rotten {
         return Ok(());
