@@ -142,10 +142,7 @@ fn seeds(rule: Rule) -> Vec<(Profile, u64)> {
         Rule::SaveBeforeSpeaking | Rule::SaveEveryRow | Rule::StoreLinkedOnly | Rule::StrikeOwnFaultsOnly => 0,
         Rule::CutAtRetirement => 1,
         Rule::RememberAnswers | Rule::AskForMissing => 2,
-        Rule::RefuseWithoutSentinel
-        | Rule::FreezeOnFork
-        | Rule::FinalBeforeFreeze
-        | Rule::AcknowledgeOneBranch => 4,
+        Rule::RefuseWithoutSentinel | Rule::FreezeOnFork | Rule::FinalBeforeFreeze | Rule::AcknowledgeOneBranch => 4,
         Rule::ClaimedTimeIsAdvisory => 6,
         Rule::GuardChanges => 11,
         Rule::KeepForkEvidence => 13,
