@@ -514,11 +514,22 @@ impl Chain {
         if quota == self.quota {
             return;
         }
+        let lower = quota < self.quota;
         self.quota = quota;
         self.heads = OnceLock::new();
-        for node in std::mem::take(&mut self.refused) {
-            self.link_up(node);
+        let mut again = std::mem::take(&mut self.refused);
+        if lower && self.headers.iter().any(|held| held.linked && held.cum > quota) {
+            // Only a charter that froze below a raise goes back to a lower quota.
+            self.waiting.clear();
+            self.linked_to = 0;
+            for held in &mut self.headers {
+                (held.linked, held.cum, held.parent) = (false, 0, 0);
+            }
+            again.clear();
+            let below: Vec<u32> = self.by_seq.iter().map(|&(_, node)| node).collect();
+            below.into_iter().for_each(|node| self.link_up(node));
         }
+        again.into_iter().for_each(|node| self.link_up(node));
     }
 
     /// Works out the accepted path again under `status` (spec 4.5.4), after headers, bodies or acknowledgements came in;

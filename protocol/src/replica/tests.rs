@@ -1,5 +1,6 @@
 //! The replica, by stories: several of them over a network that delays, loses, repeats and reorders, with crashes.
 
+mod charter;
 mod confirm;
 mod lone;
 mod receipt;
