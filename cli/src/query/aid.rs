@@ -313,12 +313,12 @@ pub fn explanation(explained: &Explanation) -> String {
     if !explained.held_by.is_empty() {
         let _ = write!(text, "\nheld by {}", explained.held_by.join(" "));
     }
+    for step in &explained.steps {
+        let _ = write!(text, "\n- {}", visible(step));
+    }
     for said in &explained.says {
         let fields: Vec<String> = said.fields.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
         let _ = write!(text, "\n{} {}", visible(&said.record), visible(&fields.join(" ")));
-    }
-    for step in &explained.steps {
-        let _ = write!(text, "\n- {}", visible(step));
     }
     if !explained.flags.is_empty() {
         let _ = write!(text, "\n{}", flag_table(&explained.flags));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{Alliance, Node, comity, converge, need, ok, until};
+use crate::harness::{Alliance, Node, comity, converge, need, ok, row, until};
 
 /// An alliance whose node UKR said two things at 3, and UKR2 something on top of one of them.
 pub struct Forked {
@@ -14,6 +14,8 @@ pub struct Forked {
     pub nodes: Vec<Node>,
     /// What UKR2 wrote on top of the left branch.
     pub waits: String,
+    /// What POL pledged towards the right branch.
+    pub refers: String,
 }
 
 /// Founds an alliance and has a copy of a home say something else than the original.
@@ -43,9 +45,10 @@ pub fn forked() -> Forked {
     let right = need(&clone, "30");
     let pol = alliance.start("POL", &["--peer", &clone.address]);
     until("Poland holds it", || (pol.run(&["show", &right]).code == 0).then_some(()));
+    let (refers, _) = pol.write(&["pledge", "add", "--requirement", &right, "--quantity", "1"]);
     clone.kill();
     let deu = alliance.start("DEU", &["--peer", &pol.address, "--peer", &ukr2.address]);
-    Forked { alliance, nodes: vec![pol, deu, ukr2], waits }
+    Forked { alliance, nodes: vec![pol, deu, ukr2], waits, refers }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -72,13 +75,13 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 
 #[test]
 fn a_fork_is_shown_alike_everywhere_and_its_nation_retires_the_key_and_goes_on() {
-    let Forked { alliance, nodes, waits } = forked();
+    let Forked { alliance, nodes, waits, refers } = forked();
     let all: Vec<&Node> = nodes.iter().collect();
     until("everybody knows of the fork", || all.iter().all(|node| !rows(node, &["forks"]).is_empty()).then_some(()));
     converge(&all);
     shown_alike(&all);
     let signed = retired(&alliance, &all);
-    disavowed_is_listed(&all);
+    disavowed_is_listed(&all, &refers);
     stated_again(&all, &waits);
     // The new key goes on.
     alliance.enrol("UKR", "UKR3", Some("signed.roster"));
@@ -145,10 +148,13 @@ fn retired(alliance: &Alliance, all: &[&Node]) -> String {
     signed
 }
 
-fn disavowed_is_listed(all: &[&Node]) {
+fn disavowed_is_listed(all: &[&Node], refers: &str) {
     for node in all {
         let rows = rows(node, &["log", "--standing", "disavowed"]);
         assert_eq!(rows.len(), 2, "{rows:#?}");
+        let flags = node.json(&["flags"]);
+        let flag = row(&flags, "name", "disavowed-reference");
+        assert!(flag["statements"].to_string().contains(refers), "{flag:#}");
         for row in &rows {
             assert_eq!(text(row, "excluded"), "disavowed: roster 3 of UKR retires the key at 2");
             assert_eq!(text(&row["says"][0]["fields"], "item"), "tents");

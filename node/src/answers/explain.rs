@@ -171,6 +171,10 @@ fn steps(state: &State, row: &LogRow, view: &EnvelopeView<'_>, held_by: &[String
     if !row.records.is_empty() {
         steps.push(format!("it writes {}", row.records.join(", ")));
     }
+    steps.push(match held_by {
+        [] => "no other nation has confirmed holding it to this node".to_owned(),
+        nations => format!("held by {}, as far as this node was told", nations.join(", ")),
+    });
     let seen = &row.witnessed;
     steps.push(match (seen.seen_by.as_slice(), seen.is_final) {
         ([], _) => format!("seen by 0 of {} nations", seen.nations),
@@ -180,10 +184,6 @@ fn steps(state: &State, row: &LogRow, view: &EnvelopeView<'_>, held_by: &[String
         (nations, true) => {
             format!("seen by {} of {} nations: {}; it is final", nations.len(), seen.nations, nations.join(", "))
         }
-    });
-    steps.push(match held_by {
-        [] => "no other nation has confirmed holding it to this node".to_owned(),
-        nations => format!("held by {}, as far as this node was told", nations.join(", ")),
     });
     steps
 }

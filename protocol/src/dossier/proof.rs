@@ -12,7 +12,8 @@ use crate::limits::{CONTROL_RECORD_BYTES_MAX, SEQ_MAX, SIGNATURE_POINT_SEQ};
 /// The version of this layout.
 const FORM: u16 = 1;
 /// Most headers of a branch: signatures that every store keeps are never further apart (spec 4.13.1).
-const STEPS_MAX: usize = SIGNATURE_POINT_SEQ as usize + 1;
+const STEPS_MAX: usize = 257;
+const _: () = assert!(STEPS_MAX as u64 == SIGNATURE_POINT_SEQ + 1);
 const STEP_BYTES: usize = 8 + 2 + 4 + 32;
 
 /// Proof that one key signed two different envelopes with one number.

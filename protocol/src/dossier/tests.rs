@@ -332,3 +332,171 @@ fn a_nation_that_lists_another_nations_key_changes_nothing_for_it() {
     let claimed = AuthorId { nation: theirs, key: mine.key };
     assert!(state.chain(&claimed).is_none(), "what it said is its own nation's");
 }
+
+/// What a record says: the fields of each surviving version.
+fn reads(state: &State, nation: &NationId, kind: &str, id: &str) -> Vec<crate::value::Fields> {
+    let record = state.section(nation).table().record(kind, id);
+    let surviving = record.map(|record| record.surviving().map(|(_, version)| version.fields.clone()).collect());
+    surviving.unwrap_or_default()
+}
+
+/// Three nodes of one nation write and revise records, each seeing the others' now and then; then one key is cut anywhere.
+fn cut_history(seed: u64) -> (TestAlliance, State, State) {
+    let mut rng = seed;
+    let mut below = move |bound: u64| {
+        rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (rng >> 33) % bound
+    };
+    let mut alliance = TestAlliance::new(seed, &[("UKR", 3), ("POL", 1)]);
+    let nation = alliance.nations[0].id;
+    let mut states = vec![alliance.state(); 3];
+    let mut said: Vec<TestEnvelope> = Vec::new();
+    for turn in 0..30 {
+        let at = usize::try_from(below(3)).expect("below 3");
+        if below(3) == 0 {
+            states[at].admit(said.iter().flat_map(TestEnvelope::elements).collect());
+        }
+        let number = below(6);
+        let replaces = states[at].section(&nation).replaces("pledge", &crate::value::record_id_from(number));
+        let write = revision("pledge", number, replaces, &format!("turn {turn}"));
+        let envelope = alliance.node(0, at).write(&states[at], vec![write]).expect("writes");
+        states[at].admit(envelope.elements().into());
+        said.push(envelope);
+    }
+    let mut before = alliance.state();
+    let other = alliance.node(1, 0).write(&before, vec![draft("pledge", 1, "another nation's")]).expect("writes");
+    before.admit(said.iter().chain([&other]).flat_map(TestEnvelope::elements).collect());
+    let author = alliance.nations[0].nodes[0].author;
+    let cut = match before.chain(&author) {
+        None => Tip::NONE,
+        Some(chain) => chain.accepted(below(chain.tip().seq + 1)).map_or(Tip::NONE, Held::tip),
+    };
+    let roster = alliance.retire(0, 0, cut);
+    let mut after = before.clone();
+    after.admit(vec![Element::Control(roster)]);
+    (alliance, before, after)
+}
+
+#[test]
+fn what_waits_reads_as_before_the_cut_once_restated_and_nothing_else_is_affected() {
+    let seeds =
+        std::env::var("COMITY_SEED").ok().and_then(|seed| seed.parse().ok()).map_or(0..60, |seed| seed..seed + 1);
+    let mut restated = 0;
+    for seed in seeds {
+        let (mut alliance, before, mut state) = cut_history(seed);
+        let (nation, cut_key) = (alliance.nations[0].id, alliance.nations[0].nodes[0].author.key);
+        let waits = |state: &State, id: &EnvelopeId| {
+            state.envelope(id).is_some_and(|view| matches!(view.verdict, Some(Verdict::Waiting(_))))
+        };
+        let counted = state.clone();
+        for Restatement { writes, .. } in restatements(&state, &nation, &[]).writes {
+            let envelope = alliance.node(0, 1).write(&state, writes).expect("a new generation");
+            state.admit(envelope.elements().into());
+            assert_eq!(
+                state.envelope(&envelope.id()).and_then(|view| view.verdict),
+                Some(Verdict::Valid),
+                "seed {seed}"
+            );
+            restated += 1;
+        }
+        for ((kind, id), record) in before.section(&nation).table().records() {
+            let (was, is) = (reads(&before, &nation, kind, id), reads(&state, &nation, kind, id));
+            let touched = record.versions.values().any(|version| waits(&counted, &version.source.envelope));
+            if !touched {
+                assert_eq!(is, reads(&counted, &nation, kind, id), "seed {seed}: {kind}/{id}");
+            } else if let [(_, only)] = record.surviving().collect::<Vec<_>>()[..]
+                && waits(&counted, &only.source.envelope)
+            {
+                assert_eq!(is, was, "seed {seed}: {kind}/{id}");
+            }
+        }
+        let again = restatements(&state, &nation, &[]);
+        assert!(again.writes.is_empty(), "seed {seed}: {again:?}");
+        for chain in counted.chains().filter(|chain| chain.author().key != alliance.nations[0].nodes[1].author.key) {
+            let now = state.chain(&chain.author()).map(Chain::tip);
+            assert_eq!(now, Some(chain.tip()), "seed {seed}");
+        }
+        let other = alliance.nations[1].id;
+        assert_eq!(state.section(&other).table(), before.section(&other).table(), "seed {seed}");
+        assert_ne!(alliance.nations[0].nodes[1].author.key, cut_key);
+    }
+    assert!(restated > 0, "no history left anything waiting");
+}
+
+#[test]
+fn what_a_removed_nation_signs_afterwards_is_kept_readable_and_counts_for_nothing() {
+    let mut alliance = TestAlliance::new(13, &[("UKR", 1), ("POL", 1), ("DEU", 1), ("FRA", 1)]);
+    let mut state = alliance.state();
+    let kept = alliance.node(0, 0).write(&state, vec![draft("pledge", 1, "before")]).expect("writes");
+    state.admit(kept.elements().into());
+    let charter = state.charter().expect("founded").clone();
+    let author = alliance.nations[0].nodes[0].author;
+    let (version, id) = state.roster(&author.nation).expect("a roster").tip();
+    let remove = crate::control::CharterChange::Remove {
+        nation: author.nation,
+        cuts: vec![(author.key, kept.header.tip())],
+        roster: Tip { seq: version, id: EnvelopeId::new(*id.as_bytes()) },
+    };
+    let motion = alliance.motion(&charter, 1, vec![remove]);
+    let votes = alliance.pass(&[1, 2, 3], &charter, 0, &motion.id());
+    let late = alliance.node(0, 0).write(&state, vec![draft("pledge", 2, "afterwards")]).expect("writes");
+    state.admit(std::iter::once(motion).chain(votes).map(Element::Control).collect());
+    assert!(state.charter().is_some_and(|charter| charter.removed.contains_key(&author.nation)));
+    state.admit(late.elements().into());
+    let chain = state.chain(&author).expect("kept");
+    let held = chain.get(&late.id()).expect("kept as evidence");
+    assert_eq!(chain.standing(held), EnvelopeStanding::PostRemoval);
+    assert_eq!(said_by(&author.key, held)[0].id, crate::value::record_id_from(2), "and readable");
+    assert_eq!(chain.tip(), kept.header.tip(), "what it said before stays");
+    let table = state.section(&author.nation).table();
+    assert!(table.record("pledge", &crate::value::record_id_from(1)).is_some());
+    assert!(table.record("pledge", &crate::value::record_id_from(2)).is_none());
+    assert_eq!(retiring(&state, &author, Tip::NONE, Timestamp(0)), Err(NoDraft::Removed));
+}
+
+#[test]
+fn a_stolen_key_speaks_as_its_node_only_and_burns_itself_once_both_speak() {
+    let mut alliance = TestAlliance::new(14, &[("UKR", 2), ("POL", 1)]);
+    let mut state = alliance.state();
+    for (nation, node) in [(0, 0), (0, 1), (1, 0)] {
+        let envelope = alliance.node(nation, node).write(&state, vec![draft("pledge", 1, "own")]).expect("writes");
+        state.admit(envelope.elements().into());
+    }
+    let mut thief = alliance.node(0, 0).clone();
+    let theft = thief.write(&state, vec![draft("pledge", 9, "stolen")]).expect("writes");
+    let burnt = thief.author;
+    let untouched = |state: &State| {
+        let others = state.chains().filter(|chain| chain.author() != burnt);
+        others.map(|chain| (chain.author(), chain.tip())).collect::<Vec<_>>()
+    };
+    let before = untouched(&state);
+    let mut seen_by_victim = state.clone();
+    state.admit(theft.elements().into());
+    assert_eq!(state.section(&thief.author.nation).table().len(), 2, "it speaks as that node");
+    let own = alliance.node(0, 0).write(&seen_by_victim, vec![draft("pledge", 10, "own again")]).expect("writes");
+    seen_by_victim.admit(own.elements().into());
+    state.admit(own.elements().into());
+    let dossier = Dossier::of(&state, &thief.author).expect("both spoke");
+    assert_eq!((dossier.seq, dossier.stands.seq), (2, 1));
+    assert!(thief.write(&state, vec![draft("pledge", 11, "more")]).is_err(), "the key is burnt");
+    assert_eq!(untouched(&state), before);
+}
+
+#[test]
+fn the_later_of_two_changes_with_one_number_is_void_and_skipped() {
+    let mut alliance = TestAlliance::new(15, &[("UKR", 1)]);
+    let mut state = alliance.state();
+    let first = alliance.node(0, 0).write(&state, vec![draft("pledge", 1, "first")]).expect("writes");
+    let mut twin = alliance.node(0, 0).clone();
+    twin.tip = Tip::NONE;
+    let other = twin.write(&state, vec![draft("pledge", 2, "the same number")]).expect("writes");
+    state.admit(first.elements().into());
+    // The same (actor, seq) in the next envelope of the chain.
+    let again = alliance.node(0, 0).envelope(crate::body::KIND_CHANGE, other.body.to_vec());
+    state.admit(again.elements().into());
+    let next = alliance.node(0, 0).write(&state, vec![draft("pledge", 3, "goes on")]).expect("writes");
+    state.admit(next.elements().into());
+    let chain = state.chain(&alliance.nations[0].nodes[0].author).expect("held");
+    let verdicts = chain.accepted_from(1).map(|held| state.view_of(chain, held).verdict.map(|verdict| verdict.code()));
+    assert_eq!(verdicts.collect::<Vec<_>>(), [Some("valid"), Some("void"), Some("valid")]);
+}

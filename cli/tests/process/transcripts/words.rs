@@ -13,6 +13,9 @@ pub(super) fn settled(line: &str) -> String {
         if is_ago || word == "now" {
             out.push("[AGO]".to_owned());
             at += if is_ago { 2 } else { 0 };
+        } else if let Some(taken) = seen(&words[at..]) {
+            out.push("[SEEN]".to_owned());
+            at += taken - 1;
         } else if before == Some("pid") {
             out.push("[PID]".to_owned());
         } else if after == Some("bytes") || before == Some("quota") {
@@ -23,6 +26,17 @@ pub(super) fn settled(line: &str) -> String {
         at += 1;
     }
     out.join(" ")
+}
+
+/// Returns how many words say how many nations have seen something, which grows while the session runs.
+fn seen(words: &[&str]) -> Option<usize> {
+    let number = |word: &&str| !word.is_empty() && word.bytes().all(|digit| digit.is_ascii_digit());
+    match words {
+        [seen, "of", all, "connected", ..] if number(seen) && number(all) => None,
+        [seen, "of", all, "final", ..] if number(seen) && number(all) => Some(4),
+        [seen, "of", all, ..] if number(seen) && number(all) => Some(3),
+        _ => None,
+    }
 }
 
 fn settled_word(word: &str) -> String {
