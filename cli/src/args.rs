@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArgs;
+use crate::bundle::VerifyArgs;
 use crate::charter::CharterCommand;
+use crate::courier::CourierCommand;
 use crate::decision::DecisionCommand;
 use crate::forks::{ForksCommand, RestateArgs};
 use crate::found::genesis::GenesisCommand;
@@ -77,6 +79,11 @@ pub enum Command {
     /// Take other people's data into this nation's section, as observations only.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Check an audit bundle: offline, with no key and no node.
+    Verify(VerifyArgs),
+    /// Records on a stick between two nodes that no network links.
+    #[command(subcommand)]
+    Courier(CourierCommand),
     /// Measure what the product costs, against baselines of the same run.
     Bench(BenchArgs),
     /// Print the shell's completions.

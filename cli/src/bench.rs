@@ -4,6 +4,7 @@
 //! gates nothing. `docs/performance.md` keeps the record.
 
 mod admit;
+mod audit;
 mod catch_up;
 mod commit;
 mod lab;
@@ -92,6 +93,8 @@ pub fn run(args: &BenchArgs, output: &Output) -> Result<(), Failure> {
     figures.extend(runtime.block_on(commit::run(args.rounds))?);
     step(output, "one more envelope");
     figures.extend(admit::run(1_000, args.statements, args.rounds)?);
+    step(output, "audit of a bundle");
+    figures.extend(audit::run(args.statements, args.rounds)?);
     step(output, "catch-up, cold start and memory");
     figures.extend(runtime.block_on(catch_up::run(args.statements))?);
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

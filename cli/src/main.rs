@@ -4,10 +4,12 @@ mod aid;
 mod api;
 mod args;
 mod bench;
+mod bundle;
 mod charter;
 mod check;
 mod control;
 mod decision;
+mod courier;
 mod failure;
 mod forks;
 mod found;
@@ -93,7 +95,12 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
             reference::write(folder, command(), if *man { Pages::Man } else { Pages::None })
         }
         Command::Testnet(command) => testnet::run(command, output),
-        Command::Query(query) => query::run(query, &Api::of(&home?)?, output),
+        Command::Verify(args) => bundle::verify(args, output),
+        Command::Courier(command) => courier::run(command, &Api::of(&home?)?, output),
+        Command::Query(query) => match query.bundle()? {
+            Some(asked) => bundle::write(&home?, &asked, output),
+            None => query::run(query, &Api::of(&home?)?, output),
+        },
     }
 }
 

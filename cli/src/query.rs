@@ -8,11 +8,13 @@ pub use node::said_lines;
 use std::path::PathBuf;
 
 use comity_node::api::model::{Board, Change, Gaps};
+use comity_protocol::message::pack::Packed;
 use comity_protocol::statement::visible;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::Api;
+use crate::bundle::Asked;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::table::{dash, short};
@@ -76,14 +78,20 @@ pub enum Query {
     },
     /// Write the record out.
     Export {
-        /// JSON lines of every statement, or CSV tables.
+        /// JSON lines of every statement, CSV tables, or an audit bundle of every record.
         #[arg(value_enum)]
         format: ExportFormat,
         #[command(flatten)]
         as_of: AsOf,
-        /// Into this file instead of standard output.
+        /// Into this file instead of standard output; a bundle always needs one.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// In a bundle, every signature held, and not only those that attest the chains.
+        #[arg(long)]
+        all_signatures: bool,
+        /// Have this node sign the bundle.
+        #[arg(long)]
+        sign: bool,
     },
 }
 
@@ -109,6 +117,8 @@ pub enum ExportFormat {
     Jsonl,
     /// Comma-separated tables.
     Csv,
+    /// Every record, for an auditor: see `comity verify`.
+    Bundle,
 }
 
 /// Where an export went.
@@ -118,6 +128,32 @@ pub struct Exported {
     file: String,
     /// Its lines.
     lines: usize,
+}
+
+impl Query {
+    /// Returns what is asked for if it is a bundle.
+    ///
+    /// # Errors
+    /// [`Failure`] with exit code 2 where the options do not fit together.
+    pub fn bundle(&self) -> Result<Option<Asked<'_>>, Failure> {
+        let Self::Export { format, as_of, out, all_signatures, sign } = self else { return Ok(None) };
+        if *format != ExportFormat::Bundle {
+            return match (*all_signatures, *sign) {
+                (false, false) => Ok(None),
+                (true, _) | (_, true) => {
+                    Err(Failure::usage("only a bundle holds signatures").hint("comity export bundle --out FILE"))
+                }
+            };
+        }
+        if as_of.as_of.is_some() {
+            return Err(Failure::usage("a bundle holds everything").because("it is of no other moment than now"));
+        }
+        let packed = if *all_signatures { Packed::AllSignatures } else { Packed::Sparse };
+        match out {
+            Some(out) => Ok(Some(Asked { out, packed, sign: *sign })),
+            None => Err(Failure::usage("a bundle needs a file").hint("comity export bundle --out FILE")),
+        }
+    }
 }
 
 /// Runs a reading command.
@@ -169,7 +205,7 @@ pub fn run(query: &Query, api: &Api, output: &Output) -> Result<(), Failure> {
             let flags = api.run(|client| async move { client.get("/v1/flags", &as_of.query()).await })?;
             output.result(&flags, || aid::flags(&flags));
         }
-        Query::Export { format, as_of, out } => export(*format, as_of, out.as_ref(), api, output)?,
+        Query::Export { format, as_of, out, .. } => export(*format, as_of, out.as_ref(), api, output)?,
     }
     Ok(())
 }
@@ -219,6 +255,8 @@ fn export(
         match format {
             ExportFormat::Jsonl => "jsonl",
             ExportFormat::Csv => "csv",
+            // Not reached: `Query::bundle` takes it first.
+            ExportFormat::Bundle => return Err(Failure::usage("a bundle is written by `comity export bundle --out`")),
         },
     ));
     let text = api.run(|client| async move { client.get_text("/v1/export", &query).await })?;

@@ -8,6 +8,7 @@ mod openapi;
 mod refusal;
 mod routes;
 pub mod server;
+mod stream;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

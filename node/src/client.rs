@@ -14,8 +14,10 @@ use tokio::net::UnixStream;
 
 use crate::api::model::{Change, Problem};
 
+mod download;
 mod events;
 
+pub use download::Download;
 pub use events::Events;
 
 /// Largest answer read: an export of a full alliance stays below.
@@ -143,6 +145,36 @@ impl Client {
         read(path, &bytes)
     }
 
+    /// Gets `path` with `query` as a stream of bytes.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the answer does not begin in time.
+    pub async fn download(&self, path: &str, query: &[(&str, &str)]) -> Result<Download, ClientError> {
+        self.stream(request(Method::GET, &with_query(path, query), None, Bytes::new())?, path).await
+    }
+
+    /// Posts `body` to `path` with `query` and gets a stream of bytes.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the answer does not begin in time.
+    pub async fn post_download(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Download, ClientError> {
+        self.stream(octets(&with_query(path, query), body)?, path).await
+    }
+
+    /// Posts bytes to `path`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_bytes<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
+        let bytes = self.answer(octets(path, body)?, path).await?;
+        read(path, &bytes)
+    }
+
     /// Deletes what `path` with `query` names.
     ///
     /// # Errors
@@ -164,6 +196,15 @@ impl Client {
             let (response, sender) = self.send(request).await?;
             let body = self.accepted(response, PATH).await?;
             Ok(Events::new(body, sender))
+        };
+        self.in_time(exchange).await
+    }
+
+    async fn stream(&self, request: Request<Full<Bytes>>, path: &str) -> Result<Download, ClientError> {
+        let exchange = async {
+            let (response, sender) = self.send(request).await?;
+            let body = self.accepted(response, path).await?;
+            Ok(Download::new(body, sender, path, self.timeout))
         };
         self.in_time(exchange).await
     }
@@ -248,6 +289,13 @@ fn request(method: Method, target: &str, key: Option<&str>, body: Bytes) -> Resu
             exit: 2,
         })
     })
+}
+
+fn octets(target: &str, body: Vec<u8>) -> Result<Request<Full<Bytes>>, ClientError> {
+    let mut request = request(Method::POST, target, None, Bytes::from(body))?;
+    let value = header::HeaderValue::from_static("application/octet-stream");
+    request.headers_mut().insert(header::CONTENT_TYPE, value);
+    Ok(request)
 }
 
 fn with_query(path: &str, query: &[(&str, &str)]) -> String {

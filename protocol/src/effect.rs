@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::bundle::Carried;
 use crate::charter::Anchor;
 use crate::control::VerifiedControl;
 use crate::envelope::AttestedHeader;
@@ -89,6 +90,13 @@ pub enum Input {
         request: RequestId,
         /// Kind and bytes of each.
         records: Vec<(u8, Vec<u8>)>,
+    },
+    /// Somebody local brings frames of a courier file; they pass the receipt checks of a peer's answer (spec 4.16).
+    Carried {
+        /// Names the outcome.
+        request: RequestId,
+        /// Tag and encoding of each, without the length.
+        frames: Vec<Vec<u8>>,
     },
     /// The disk filled up or has room again.
     Storage(Storage),
@@ -366,6 +374,13 @@ pub enum Effect {
         request: RequestId,
         /// The end of the own chain that was adopted.
         outcome: Result<Tip, ConfirmRefused>,
+    },
+    /// Frames of a courier file were taken in or refused.
+    Carried {
+        /// Which request.
+        request: RequestId,
+        /// What became of them.
+        carried: Box<Carried>,
     },
     /// The record changed; views made before are stale.
     Changed(Box<Changes>),

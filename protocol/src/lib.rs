@@ -31,6 +31,7 @@ pub mod view;
 // machine
 pub mod frontier;
 pub mod message;
+pub mod bundle;
 pub mod effect;
 pub mod replica;
 // for the tests of every crate

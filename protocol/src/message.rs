@@ -4,6 +4,7 @@
 //! again, and refuses a length over [`FRAME_BYTES_MAX`] before it reads on. Decoding checks every bound before it
 //! allocates. What a frame *says* is believed only after the receipt checks of spec 4.4.
 
+pub mod pack;
 pub mod run;
 
 use std::sync::Arc;

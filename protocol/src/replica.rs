@@ -7,6 +7,7 @@
 mod bucket;
 mod charter;
 mod confirm;
+mod carried;
 mod peers;
 mod push;
 mod receive;
@@ -137,6 +138,7 @@ impl Replica {
             Input::Write(request) => self.write(request),
             Input::StopWaiting { request } => self.waits.forget(request),
             Input::Import { request, records } => self.import(request, records),
+            Input::Carried { request, frames } => self.carried(request, &frames),
             Input::Storage(storage) => self.storage = storage,
             Input::Confirm(confirm) => self.confirm(&confirm),
             Input::Tick => {}

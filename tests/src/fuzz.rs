@@ -4,6 +4,7 @@
 //! `fuzz/` do nothing but call them. Most read a first byte that says how the rest is meant, so that one corpus reaches
 //! what stands behind a checksum, a signature or a compression too.
 
+pub mod bundle;
 pub mod codec;
 pub mod frames;
 pub mod guard;
@@ -15,7 +16,8 @@ mod tape;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
+    ("bundle", bundle::run),
     ("codec", codec::run),
     ("frames", frames::run),
     ("guard", guard::run),

@@ -4,11 +4,13 @@
 //! `vectors/golden.json` is written by the product once and then held against it: one of each record kind, body kind and
 //! frame. `VECTORS=overwrite` writes it again, which a review must then explain.
 
+use std::convert::Infallible;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use comity_protocol::body::{Ack, Body, ChangeBody, KeyGrantBody, RosterAck, SealedKey, WitnessBody};
+use comity_protocol::bundle::{Audit, Export, Kind, Reader, ReaderError, Wanted, export};
 use comity_protocol::chain::Head;
 use comity_protocol::charter::Anchor;
 use comity_protocol::control::{
@@ -22,12 +24,14 @@ use comity_protocol::ids::{
     AllianceId, AuthorId, AuthorKey, CharterId, ControlId, Digest, EnvelopeId, NationId, RootKey, Tip, hex, unhex,
 };
 use comity_protocol::keys::{SecretKey, Signature};
+use comity_protocol::message::pack::Packed;
 use comity_protocol::message::run::{Run, RunBody, RunError, RunItem};
 use comity_protocol::message::{
     ByIdItem, ByIdRequest, ControlReply, ControlRequest, Frame, Heartbeat, Hello, Outcome, Page, PushedEnvelope,
     RangeRequest, RefusedCode,
 };
 use comity_protocol::table::{Source, Table};
+use comity_protocol::testing::{TestAlliance, draft};
 use comity_tests::workspace;
 use serde::{Deserialize, Serialize};
 
@@ -419,6 +423,68 @@ fn frames() -> Vec<(&'static str, &'static str, Frame)> {
     ]
 }
 
+/// A small stream and the digest of the state that it was written from. Its runs are too short to be compressed, so the bytes
+/// do not depend on a compressor.
+fn stream(kind: Kind) -> (Vec<u8>, Digest) {
+    let mut alliance = TestAlliance::new(1, &[("AAA", 1), ("BBB", 1)]);
+    let mut state = alliance.state();
+    for nation in 0..2 {
+        let writes = vec![draft("note", 1, "x")];
+        let envelope = alliance.node(nation, 0).write(&state, writes).expect("it writes");
+        state.admit(envelope.elements().into());
+    }
+    let node = &alliance.nations[0].nodes[0];
+    let request = Export {
+        kind,
+        wanted: Wanted::All,
+        packed: Packed::Sparse,
+        exporter: node.author,
+        created_ms: 1,
+        software: "comity vector".to_owned(),
+    };
+    let mut bytes = Vec::new();
+    let written = export(&state, &request, Some(&node.key), |frame| {
+        bytes.extend_from_slice(frame);
+        Ok::<(), Infallible>(())
+    });
+    written.expect("memory takes everything");
+    (bytes, state.state())
+}
+
+/// Reads a stream to its end; audits it if it is a bundle.
+fn stream_verdict(bytes: &[u8]) -> (String, Option<Digest>) {
+    let mut reader = Reader::new();
+    let mut audit = Audit::new(None);
+    let mut left = bytes;
+    let verdict = |error: &ReaderError| match error {
+        ReaderError::Truncated { .. } | ReaderError::Unsealed { .. } => "cut".to_owned(),
+        ReaderError::Trailing { .. } => "trailing".to_owned(),
+        other => other.rule().unwrap_or("damaged").to_owned(),
+    };
+    while !left.is_empty() {
+        left = &left[reader.feed(left)..];
+        loop {
+            match reader.poll() {
+                Ok(Some(frame)) if reader.kind() == Some(Kind::Bundle) => {
+                    audit.take(frame.place, frame.piece).expect("every record holds");
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => return (verdict(&error), None),
+            }
+        }
+    }
+    match reader.finish() {
+        Ok(sealed) if sealed.kind == Kind::Bundle => {
+            let audited = audit.finish(&sealed).expect("every record counts");
+            assert!(audited.agrees() && audited.omissions.is_empty());
+            ("ok".to_owned(), Some(audited.state.state()))
+        }
+        Ok(_) => ("ok".to_owned(), None),
+        Err(error) => (verdict(&error), None),
+    }
+}
+
 fn golden() -> Vec<Golden> {
     let row = |name: &str, meaning: &str, verdict: &str, id: Option<String>, bytes: &[u8]| Golden {
         name: name.to_owned(),
@@ -442,6 +508,16 @@ fn golden() -> Vec<Golden> {
         rows.push(row(&format!("{name}-cut"), "the last byte is missing", "R01", None, &bytes[..bytes.len() - 1]));
     }
     rows.push(row("frame-14", "an unknown tag", "R01", None, &[0, 14]));
+    for (name, meaning, kind) in [
+        ("bundle-small", "an audit bundle of two nations that wrote one envelope each, signed", Kind::Bundle),
+        ("courier-small", "a courier file of the same", Kind::Courier),
+    ] {
+        let (bytes, state) = stream(kind);
+        rows.push(row(name, meaning, "ok", Some(state.hex()), &bytes));
+        rows.push(row(&format!("{name}-cut"), "the last byte is missing", "cut", None, &bytes[..bytes.len() - 1]));
+        let trailing = [bytes.as_slice(), &[0]].concat();
+        rows.push(row(&format!("{name}-trailing"), "one byte follows", "trailing", None, &trailing));
+    }
     rows
 }
 
@@ -457,6 +533,11 @@ fn golden_vectors_still_mean_what_they_meant() {
     assert_eq!(committed, rows);
     for row in &committed {
         let bytes = unhex(&row.hex).expect("hexadecimal");
+        if row.name.starts_with("bundle-") || row.name.starts_with("courier-") {
+            let (verdict, state) = stream_verdict(&bytes);
+            assert_eq!(verdict, row.verdict, "{}", row.name);
+            assert!(state.is_none_or(|state| Some(state.hex()) == row.id), "{}", row.name);
+        }
         if row.name.starts_with("frame-") {
             let decoded = Frame::decode(&bytes);
             assert_eq!(decoded.is_ok(), row.verdict == "ok", "{}: {decoded:?}", row.name);

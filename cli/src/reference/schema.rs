@@ -11,8 +11,10 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::bench::BenchReport;
+use crate::bundle::{BundleReport, Streamed};
 use crate::charter::CharterExported;
 use crate::check::NodeCheck;
+use crate::courier::CourierImported;
 use crate::forks::ForkProven;
 use crate::found::genesis::GenesisShown;
 use crate::found::root::{NewRoot, RootLog};
@@ -27,7 +29,9 @@ use crate::run::Settings;
 #[derive(OpenApi)]
 #[openapi(components(schemas(
     BenchReport,
+    BundleReport,
     CharterExported,
+    CourierImported,
     Exported,
     ForkProven,
     GenesisShown,
@@ -44,6 +48,7 @@ use crate::run::Settings;
     sim::report::RunReport,
     sim::report::Totals,
     Stopped,
+    Streamed,
     TestnetState,
 )))]
 struct Offline;
@@ -103,10 +108,13 @@ pub fn answers(path: &str) -> &'static [&'static str] {
         "board" => &["Board"],
         "gaps" => &["Gaps"],
         "flags" => &["Flags"],
-        "export" => &["ExportLine", "Exported"],
+        "export" => &["ExportLine", "Exported", "Streamed"],
         "decision list" => &["Decisions"],
         "decision show" => &["Decision"],
         _ if path.starts_with("decision ") => &["WriteAnswer"],
+        "verify" => &["BundleReport"],
+        "courier export" | "courier frontier" => &["Streamed"],
+        "courier import" => &["CourierImported"],
         _ => statement(path),
     }
 }

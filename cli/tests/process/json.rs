@@ -54,6 +54,7 @@ fn every_answer_in_json_fits_its_schema() {
     let charter = alliance.path("charter");
     checked.run(Some(&ukr), "charter export", &["--out", &charter]);
     checked.run(Some(&pol), "charter import", &[&charter]);
+    files(&mut checked, &ukr, &pol, &alliance);
     checked.run(Some(&ukr), "peers add", &["/ip4/127.0.0.1/tcp/9"]);
     checked.run(Some(&ukr), "peers", &[]);
     assert_eq!(checked.run(Some(&ukr), "peers remove", &["127.0.0.1:9"])["changed"], true);
@@ -82,6 +83,18 @@ fn guards(checked: &mut Checked, ukr: Node, pol: &Node, alliance: &Alliance) {
     let adopt = format!("{}:{}", look["seq"], look["envelope"].as_str().expect("an id"));
     let confirmed = checked.run(Some(&ukr), "node confirm", &["--adopt", &adopt]);
     assert_eq!(confirmed["seq"], look["seq"]);
+}
+
+/// Writes and reads back files of records.
+fn files(checked: &mut Checked, ukr: &Node, pol: &Node, alliance: &Alliance) {
+    let [frontier, courier, bundle] = ["pol.frontier", "ukr.courier", "ukr.bundle"].map(|name| alliance.path(name));
+    checked.run(Some(pol), "courier frontier", &["--out", &frontier]);
+    checked.run(Some(ukr), "courier export", &["--since", &frontier, "--out", &courier]);
+    checked.run(Some(pol), "courier import", &[&courier, "--dry-run"]);
+    let imported = checked.run(Some(pol), "courier import", &[&courier]);
+    assert_eq!((&imported["whole"], &imported["own_key"]), (&json!(true), &json!(false)));
+    checked.run(Some(ukr), "export", &["bundle", "--out", &bundle]);
+    assert_eq!(checked.run(None, "verify", &[&bundle])["intact"], true);
 }
 
 /// Founds an alliance of two and enrols and retires a node of one.

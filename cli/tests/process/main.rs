@@ -1,6 +1,7 @@
 //! Real node processes on loopback: founding, replication, crashes, late joiners, and bad input.
 
 mod bad_input;
+mod courier;
 mod crash;
 mod decision;
 mod forks;

@@ -35,3 +35,26 @@ fn the_sessions_of_the_operating_manual_are_real() {
     session.lose("gdansk");
     session.play("docs/operating.md", "Restoring a backup");
 }
+
+#[test]
+fn the_sessions_about_sticks_and_auditors_are_real() {
+    let mut session = Session::new("/home");
+    session.play("docs/operating.md", "Founding an alliance by mail");
+    for (place, code) in [("kyiv", "UKR"), ("warsaw", "POL")] {
+        for command in [
+            format!("{place}$ comity init --genesis bridge.genesis --nation {code} --label {place}-1"),
+            format!("{place}$ cp ~/.local/share/comity/node.request {place}.request"),
+            format!(
+                "{place}$ comity roster enrol --genesis bridge.genesis --nation {code} --request {place}.request \
+                 --out {code}.draft"
+            ),
+            format!("{place}$ comity roster sign {code}.draft --root {code}.root --out {code}.roster"),
+            format!("{place}$ comity roster import {code}.roster"),
+            format!("{place}$ comity node run --listen /ip4/0.0.0.0/tcp/7400 &"),
+        ] {
+            session.run(&command);
+        }
+    }
+    session.play("docs/operating.md", "A stick between two ministries");
+    session.play("docs/operating.md", "Auditing offline");
+}

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -29,6 +28,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
+/// The bytes of a request's body.
+pub(super) struct Bytes(pub(super) axum::body::Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Bytes {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        tokio::time::timeout(BODY_TIMEOUT, axum::body::Bytes::from_request(request, state))
+            .await
+            .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?
+            .map(Self)
+            .map_err(|rejection| {
+                Refusal::new(rejection.status(), "the body cannot be read").cause(rejection.body_text())
+            })
+    }
+}
+
 /// The JSON body of a request; a field it does not take is refused.
 pub(super) struct Sent<T>(pub(super) T);
 
@@ -36,12 +52,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let body = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state))
-            .await
-            .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?
-            .map_err(|rejection| {
-                Refusal::new(rejection.status(), "the body cannot be read").cause(rejection.body_text())
-            })?;
+        let Bytes(body) = Bytes::from_request(request, state).await?;
         serde_json::from_slice(&body).map(Self).map_err(|error| {
             Refusal::new(StatusCode::BAD_REQUEST, "the body is not understood")
                 .cause(error.to_string())

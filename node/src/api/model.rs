@@ -30,7 +30,8 @@ pub use node::{
     Status, Witnessed,
 };
 pub use write::{
-    ControlAnswer, ControlRefusal, ControlRequest, Draft, PeerAnswer, PeerRequest, Problem, WriteAnswer, WriteRequest,
+    ControlAnswer, ControlRefusal, ControlRequest, CourierAnswer, CourierRefusal, Draft, PeerAnswer, PeerRequest,
+    Problem, WriteAnswer, WriteRequest,
 };
 
 use comity_protocol::ids::Timestamp;

@@ -9,17 +9,18 @@ use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Json, Router};
 use comity_protocol::effect::Evidence;
 use comity_protocol::ids::{EnvelopeId, Tip};
+use comity_protocol::message::pack::Packed;
 use serde::Deserialize;
 use tokio::sync::watch;
 use utoipa::IntoParams;
 
-use super::extract::{Asked, Sent};
+use super::extract::{Asked, Bytes, Sent};
 use super::model::{
-    Adoption, Board, CharterExport, ConfirmAnswer, ConfirmRequest, ControlAnswer, ControlRequest, Coverage, Decision,
-    Decisions, Explanation, Flags, ForkShown, Forks, Gaps, Listing, Log, Nations, PeerAnswer, PeerRequest, Peers,
-    Problem, RestateRequest, Restated, Shown, Status, WriteAnswer, WriteRequest,
+    Adoption, Board, CharterExport, ConfirmAnswer, ConfirmRequest, ControlAnswer, ControlRequest, CourierAnswer,
+    Coverage, Decision, Decisions, Explanation, Flags, ForkShown, Forks, Gaps, Listing, Log, Nations, PeerAnswer,
+    PeerRequest, Peers, Problem, RestateRequest, Restated, Shown, Status, WriteAnswer, WriteRequest,
 };
-use super::{Refusal, events, openapi};
+use super::{Refusal, events, openapi, stream};
 use crate::answers;
 use crate::config::{PeerAddress, tcp_address};
 use crate::driver::{Handle, Outlook, WAIT_MS, WAIT_MS_MAX, Write};
@@ -57,6 +58,9 @@ pub(super) fn table() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/decisions", get(decisions)),
         ("/v1/decision", get(decision)),
         ("/v1/export", get(export)),
+        ("/v1/bundle", get(bundle).merge(post(signed_bundle))),
+        ("/v1/courier", get(courier).merge(post(courier_since))),
+        ("/v1/courier/import", post(carry)),
         ("/v1/watch", get(watch_changes)),
         ("/v1/write", post(write)),
         ("/v1/control", post(control)),
@@ -149,6 +153,32 @@ pub(super) struct ExportQuery {
     format: Option<String>,
     /// RFC 3339, or a day for its end in UTC; now if absent.
     as_of: Option<String>,
+}
+
+/// How much of the signatures.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct BundleQuery {
+    /// Every signature held, and not only those that attest the chains.
+    all_signatures: Option<bool>,
+}
+
+impl BundleQuery {
+    fn packed(&self) -> Packed {
+        if self.all_signatures == Some(true) { Packed::AllSignatures } else { Packed::Sparse }
+    }
+}
+
+/// For whom a courier file is.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CourierQuery {
+    /// Code of the nation whose last witness decides what is left out; nothing is if absent.
+    nation: Option<String>,
+    /// Only what this node holds of every chain, to be shown to another node, and no record.
+    frontier_only: Option<bool>,
 }
 
 /// A peer.
@@ -305,6 +335,58 @@ pub(super) async fn export(State(api): State<Api>, Asked(query): Asked<ExportQue
     };
     let text = api.driver.view(query.as_of, move |outlook| Ok(answers::export::export(outlook, form))).await?;
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
+}
+
+/// An audit bundle of everything held (spec 4.16), unsigned.
+#[utoipa::path(get, path = "/v1/bundle", params(BundleQuery),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = "default", body = Problem)))]
+pub(super) async fn bundle(State(api): State<Api>, Asked(query): Asked<BundleQuery>) -> Result<Response, Refusal> {
+    stream::bundle(&api.driver, query.packed(), stream::Signing::No).await
+}
+
+/// An audit bundle of everything held, signed by this node.
+#[utoipa::path(post, path = "/v1/bundle", params(BundleQuery),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = "default", body = Problem)))]
+pub(super) async fn signed_bundle(
+    State(api): State<Api>,
+    Asked(query): Asked<BundleQuery>,
+) -> Result<Response, Refusal> {
+    stream::bundle(&api.driver, query.packed(), stream::Signing::Yes).await
+}
+
+/// A courier file of everything held, or of what a nation's witness does not acknowledge.
+#[utoipa::path(get, path = "/v1/courier", params(CourierQuery),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = "default", body = Problem)))]
+pub(super) async fn courier(State(api): State<Api>, Asked(query): Asked<CourierQuery>) -> Result<Response, Refusal> {
+    let wanted = match (query.nation, query.frontier_only) {
+        (None, None | Some(false)) => stream::For::Anybody,
+        (Some(code), None | Some(false)) => stream::For::Nation(code),
+        (None, Some(true)) => stream::For::FrontierOnly,
+        (Some(_), Some(true)) => {
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "a frontier is for nobody in particular"));
+        }
+    };
+    stream::courier(&api.driver, wanted).await
+}
+
+/// A courier file of what a node lacks that showed this frontier: frames of kind FrontierReply.
+#[utoipa::path(post, path = "/v1/courier", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = "default", body = Problem)))]
+pub(super) async fn courier_since(State(api): State<Api>, Bytes(frames): Bytes) -> Result<Response, Refusal> {
+    stream::courier(&api.driver, stream::For::Since(stream::frontier(&frames)?)).await
+}
+
+/// Takes in frames of a courier file, each with its length in front; they pass the checks of a peer's answer.
+#[utoipa::path(post, path = "/v1/courier/import",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = CourierAnswer), (status = "default", body = Problem)))]
+pub(super) async fn carry(State(api): State<Api>, Bytes(frames): Bytes) -> Answered<CourierAnswer> {
+    let frames = stream::frames(&frames)?;
+    api.driver.carry(frames.into_iter().map(<[u8]>::to_vec).collect()).await.map(Json)
 }
 
 /// Changes from now on, as server-sent events.

@@ -35,6 +35,10 @@ impl Batch {
     pub(super) fn call(&mut self, call: Call) {
         match call {
             Call::Read(read) => self.reads.push(read),
+            Call::Carry { frames, answer } => {
+                self.frame_bytes += frames.iter().map(Vec::len).sum::<usize>();
+                self.calls.push(Call::Carry { frames, answer });
+            }
             Call::Write(_)
             | Call::Import { .. }
             | Call::Confirm { .. }
@@ -129,6 +133,10 @@ impl Driver {
             Call::Confirm { adopt, evidence, answer } => {
                 let request = self.writes.take_confirm(answer);
                 self.handle(Input::Confirm(Confirm { request, adopt, evidence }));
+            }
+            Call::Carry { frames, answer } => {
+                let request = self.writes.take_carried(answer);
+                self.handle(Input::Carried { request, frames });
             }
             Call::AddPeer { peer, answer } => {
                 let address = peer.address.to_string();
@@ -280,6 +288,10 @@ impl Driver {
                     warn!(seq = tip.seq, id = %tip.id.short(), "this node's chain was confirmed up to here, it authors again");
                 }
                 self.writes.confirmed(request, outcome, self.replica.state());
+            }
+            Effect::Carried { request, carried } => {
+                let names = Names { state: self.replica.state(), own: self.facts.nation };
+                self.writes.carried(request, &carried, &names);
             }
             Effect::Changed(changed) => self.changed(&changed).await,
             Effect::Alarm(alarm) => notice::alarm(&self.changes, &alarm, self.replica.state()),

@@ -8,7 +8,7 @@ use super::Reading;
 use super::views::Views;
 use crate::api::Refusal;
 use crate::api::model::{
-    Change, ConfirmAnswer, ControlAnswer, Draft, PeerAnswer, RestateRequest, Restated, WriteAnswer,
+    Change, ConfirmAnswer, ControlAnswer, CourierAnswer, Draft, PeerAnswer, RestateRequest, Restated, WriteAnswer,
 };
 use crate::config::PeerAddress;
 use crate::transport::{NetStatus, TransportHandle};
@@ -58,6 +58,13 @@ pub(super) enum Call {
         evidence: Evidence,
         /// The answer.
         answer: Answer<ConfirmAnswer>,
+    },
+    /// Take in frames of a courier file.
+    Carry {
+        /// Tag and encoding of each.
+        frames: Vec<Vec<u8>>,
+        /// The answer.
+        answer: Answer<CourierAnswer>,
     },
     /// Dial a peer from now on.
     AddPeer {
@@ -147,6 +154,14 @@ impl Handle {
     /// What stands against it.
     pub async fn confirm(&self, adopt: Tip, evidence: Evidence) -> Result<ConfirmAnswer, Refusal> {
         self.ask(|answer| Call::Confirm { adopt, evidence, answer }).await
+    }
+
+    /// Takes in frames of a courier file: tag and encoding of each.
+    ///
+    /// # Errors
+    /// Why none was; that one is refused is part of the answer.
+    pub async fn carry(&self, frames: Vec<Vec<u8>>) -> Result<CourierAnswer, Refusal> {
+        self.ask(|answer| Call::Carry { frames, answer }).await
     }
 
     /// Dials a peer from now on, also after a restart.

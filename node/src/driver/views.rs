@@ -20,11 +20,15 @@ const RUNNING_MAX: usize = 2;
 /// Views asked for at a time, those being computed included; callers beyond are told to come again.
 pub const VIEWS_ASKED_MAX: usize = 64;
 
+/// Bundles and courier files on their way at a time: each holds some mebibytes, and a slow reader holds it for long.
+const STREAMS_MAX: usize = 4;
+
 /// The bounds on views, and the last one.
 #[derive(Clone, Debug)]
 pub(super) struct Views {
     asked: Arc<Semaphore>,
     running: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     last: Arc<Mutex<Option<Last>>>,
 }
 
@@ -82,6 +86,7 @@ impl Views {
         Self {
             asked: Arc::new(Semaphore::new(VIEWS_ASKED_MAX)),
             running: Arc::new(Semaphore::new(RUNNING_MAX)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             last: Arc::default(),
         }
     }
@@ -133,6 +138,18 @@ impl Last {
 }
 
 impl Handle {
+    /// Takes a turn to stream the record out; it lasts until the permit is dropped.
+    ///
+    /// # Errors
+    /// That too many streams are on their way.
+    pub fn stream_turn(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.views.streams).try_acquire_owned().map_err(|_| {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the node is busy")
+                .cause(format!("{STREAMS_MAX} exports are on their way"))
+                .hint("ask again in a while")
+        })
+    }
+
     /// Shows the record at a moment, now if `moment` is none; `look` runs beside the loop, and may take its time.
     ///
     /// # Errors

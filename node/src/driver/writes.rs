@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use comity_protocol::bundle::Carried;
 use comity_protocol::effect::{
     ConfirmRefused, HaltReason, Idempotency, ImportOutcome, RecordWrite, RequestId, WriteRefused, WriteRequest, Written,
 };
@@ -17,7 +18,9 @@ use tokio::time::Instant;
 use super::handle::{Answer, Write, WriteCall};
 use crate::answers;
 use crate::api::Refusal;
-use crate::api::model::{self, ConfirmAnswer, ControlAnswer, ControlRefusal, Restated, WriteAnswer};
+use crate::api::model::{
+    self, ConfirmAnswer, ControlAnswer, ControlRefusal, CourierAnswer, CourierRefusal, Restated, WriteAnswer,
+};
 use crate::store::SaveError;
 
 /// Writes and imports that were not answered yet.
@@ -26,6 +29,7 @@ pub(super) struct Writes {
     last: u64,
     writes: BTreeMap<RequestId, Pending>,
     imports: BTreeMap<RequestId, Answer<ControlAnswer>>,
+    carried: BTreeMap<RequestId, Answer<CourierAnswer>>,
     confirms: BTreeMap<RequestId, Answer<ConfirmAnswer>>,
     /// Calls that state anew, by their last write.
     restatings: BTreeMap<RequestId, Restating>,
@@ -122,6 +126,38 @@ impl Writes {
         }
         let Some(Restating { answer: caller, restated, refused }) = self.restatings.remove(&last) else { return };
         answer(caller, refused.map_or(Ok(restated), |refused| Err(write_refused(&refused))));
+    }
+
+    /// Takes frames of a courier file.
+    pub(super) fn take_carried(&mut self, answer: Answer<CourierAnswer>) -> RequestId {
+        let request = self.next();
+        self.carried.insert(request, answer);
+        request
+    }
+
+    /// Frames of a courier file were taken in or refused.
+    pub(super) fn carried(&mut self, request: RequestId, carried: &Carried, names: &Names<'_>) {
+        let Some(caller) = self.carried.remove(&request) else { return };
+        let refused = carried.refused.iter().map(|(frame, reason)| CourierRefusal {
+            frame: u32::try_from(*frame).unwrap_or(u32::MAX),
+            rule: reason.rule().map(str::to_owned),
+            reason: reason.to_string(),
+        });
+        answer(
+            caller,
+            Ok(CourierAnswer {
+                control_new: carried.control_new,
+                control_known: carried.control_known,
+                envelopes_new: carried
+                    .envelopes_new
+                    .iter()
+                    .map(|(nation, count)| (names.code(nation), *count))
+                    .collect(),
+                bodies_new: carried.bodies_new,
+                envelopes_known: carried.envelopes_known,
+                refused: refused.collect(),
+            }),
+        );
     }
 
     fn next(&mut self) -> RequestId {
@@ -225,6 +261,9 @@ impl Writes {
             answer(caller, Err(not_saved(error)));
         }
         for caller in std::mem::take(&mut self.confirms).into_values() {
+            answer(caller, Err(not_saved(error)));
+        }
+        for caller in std::mem::take(&mut self.carried).into_values() {
             answer(caller, Err(not_saved(error)));
         }
     }

@@ -116,24 +116,7 @@ impl Run {
         let mut verified = Vec::with_capacity(self.items.len());
         let mut prev = self.first_prev;
         for (item, (seq, entry)) in (self.first_seq..).zip(self.items).enumerate() {
-            let (hash, len, body) = match entry.body {
-                RunBody::Missing { hash, len } => (hash, len, None),
-                RunBody::Held(bytes) => {
-                    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                    (body_hash(&bytes), len, Some(bytes))
-                }
-            };
-            let header = Header {
-                alliance: *alliance,
-                nation: self.author.nation,
-                author: self.author.key,
-                seq,
-                prev,
-                time_ms: entry.time_ms,
-                kind: entry.kind,
-                body_len: len,
-                body_hash: hash,
-            };
+            let header = header_of(alliance, &self.author, seq, prev, &entry);
             header.check_fields().map_err(|source| RunError::Header { item, source })?;
             let signature = if item == last { Some(self.signature) } else { entry.signature };
             if let Some(signature) = &signature {
@@ -142,9 +125,24 @@ impl Run {
             }
             let header = AttestedHeader::trusted(header, signature);
             prev = header.id();
+            let body = match entry.body {
+                RunBody::Missing { .. } => None,
+                RunBody::Held(bytes) => Some(bytes),
+            };
             verified.push(VerifiedItem { header, body });
         }
         Ok(verified)
+    }
+
+    /// Returns the ids of the run's headers, ascending by position, with each body's hash and length; nothing is checked.
+    pub(crate) fn bodies(&self, alliance: &AllianceId) -> Vec<(EnvelopeId, Digest, u32)> {
+        let mut prev = self.first_prev;
+        let entries = (self.first_seq..).zip(&self.items).map(|(seq, entry)| {
+            let header = header_of(alliance, &self.author, seq, prev, entry);
+            prev = header.id();
+            (prev, header.body_hash, header.body_len)
+        });
+        entries.collect()
     }
 
     /// Returns the canonical encoding of the run itself, as it stands under compression.
@@ -214,6 +212,24 @@ impl Run {
         super::bound("run", length, RUN_BYTES_MAX)?;
         let packed = input.take(input.left())?;
         Self::decode(&decompress(packed, length)?)
+    }
+}
+
+fn header_of(alliance: &AllianceId, author: &AuthorId, seq: u64, prev: EnvelopeId, item: &RunItem) -> Header {
+    let (body_hash, body_len) = match &item.body {
+        RunBody::Missing { hash, len } => (*hash, *len),
+        RunBody::Held(bytes) => (body_hash(bytes), u32::try_from(bytes.len()).unwrap_or(u32::MAX)),
+    };
+    Header {
+        alliance: *alliance,
+        nation: author.nation,
+        author: author.key,
+        seq,
+        prev,
+        time_ms: item.time_ms,
+        kind: item.kind,
+        body_len,
+        body_hash,
     }
 }
 

@@ -165,10 +165,10 @@ impl Replica {
     }
 
     /// Notes newly accepted envelopes that came from `from` for every other full link; their authors have them.
-    pub(super) fn pass_on(&mut self, from: LinkId, envelopes: &[(AuthorId, Tip, usize)]) {
+    pub(super) fn pass_on(&mut self, from: Option<LinkId>, envelopes: &[(AuthorId, Tip, usize)]) {
         let now = self.now;
         for (id, link) in &mut self.links {
-            if *id == from || !link.is_full() {
+            if Some(*id) == from || !link.is_full() {
                 continue;
             }
             for (author, tip, body_len) in envelopes {

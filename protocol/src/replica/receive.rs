@@ -76,7 +76,7 @@ impl Replica {
         self.prompt_heartbeat(id);
         let fresh = accepted_of(fresh, &changes);
         self.counters.pushed_taken += changes.headers.len() as u64;
-        self.pass_on(id, &fresh);
+        self.pass_on(Some(id), &fresh);
         self.forget_unkept(&changes.forked.iter().map(|(author, _)| *author).collect::<Vec<_>>());
     }
 
@@ -263,17 +263,17 @@ impl Replica {
             return;
         }
         match self.state.receipt_run(&headers) {
-            Receipt::Held => self.take_run(id, author, items),
+            Receipt::Held => self.take_run(Some(id), author, items),
             Receipt::Links { .. } => {
                 if let Some(seek) = self.links.get_mut(&id).and_then(|link| link.missing.get_mut(&author)) {
                     seek.linked(first_seq);
                 }
-                self.take_run(id, author, items);
+                self.take_run(Some(id), author, items);
             }
-            Receipt::ForkEvidence if self.holds_all(&author, &items) => self.take_run(id, author, items),
+            Receipt::ForkEvidence if self.holds_all(&author, &items) => self.take_run(Some(id), author, items),
             Receipt::ForkEvidence => {
                 let first = items.first().map(|item| item.header.id());
-                self.take_run(id, author, items);
+                self.take_run(Some(id), author, items);
                 let chain = self.state.chain(&author);
                 let linked = first.and_then(|id| chain?.get(&id)).is_some_and(crate::chain::Held::linked);
                 if !linked {
@@ -309,7 +309,8 @@ impl Replica {
         }
     }
 
-    fn take_run(&mut self, id: LinkId, author: AuthorId, items: Vec<VerifiedItem>) {
+    /// Takes in a checked run that a link, or a file, brought.
+    pub(super) fn take_run(&mut self, from: Option<LinkId>, author: AuthorId, items: Vec<VerifiedItem>) {
         let mut batch = Batch::default();
         let few = items.len() <= RELAY_RUN_ITEMS_MAX;
         // Of a run of the own chain, what lies below an envelope that was signed here was signed here too.
@@ -357,7 +358,7 @@ impl Replica {
         if new && let Some(fetch) = self.fetching.get_mut(&author) {
             fetch.progress = true;
         }
-        self.pass_on(id, &accepted_of(batch.fresh, &changes));
+        self.pass_on(from, &accepted_of(batch.fresh, &changes));
         self.forget_unkept(&[author]);
     }
 

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use super::Replica;
 use super::peers::Fault;
 use super::push::frontier_of;
-use crate::chain::{Chain, Held};
+use crate::chain::Chain;
 use crate::effect::{CloseReason, Effect, ExchangeId, LinkId};
 use crate::ids::EnvelopeId;
 use crate::limits::{
     CONTROL_ANSWER_BYTES_MAX, CONTROL_FRAME_BYTES, CONTROL_REPLY_MAX, FRONTIER_FRAME_ENTRIES, RATE_REFUSALS_MAX,
-    RUN_BYTES_MAX, RUN_ITEMS_MAX, RUNS_PER_ANSWER_MAX,
+    RUN_ITEMS_MAX, RUNS_PER_ANSWER_MAX,
 };
-use crate::message::run::{RUN_HEAD_BYTES, Run, RunBody, RunItem};
+use crate::message::pack::{Packed, pack, run_length};
+use crate::message::run::Run;
 use crate::message::{
     ByIdItem, ByIdRequest, ControlReply, ControlRequest, Frame, Outcome, Page, RangeRequest, RefusedCode,
 };
@@ -207,14 +208,14 @@ fn runs_of(chain: &Chain, from: u64, to: u64) -> (Vec<Run>, Outcome) {
         let fresh = path.iter().position(|held| !served.contains(&held.id())).unwrap_or(path.len());
         let mut rest = &path[fresh..];
         while !rest.is_empty() {
-            let take = run_length(rest);
+            let take = run_length(rest, Packed::Sparse);
             if take == 0 {
                 break;
             }
             if runs.len() == RUNS_PER_ANSWER_MAX {
                 return (runs, Outcome::Incomplete);
             }
-            runs.extend(pack(chain, &rest[..take]));
+            runs.extend(pack(chain, &rest[..take], Packed::Sparse));
             rest = &rest[take..];
         }
         if last < to.min(head.tip.seq) {
@@ -225,45 +226,4 @@ fn runs_of(chain: &Chain, from: u64, to: u64) -> (Vec<Run>, Outcome) {
         }
     }
     (runs, Outcome::Complete)
-}
-
-/// How many of these headers fit one run that ends with a signed one; 0 if none does.
-fn run_length(path: &[&Held]) -> usize {
-    let mut bytes = RUN_HEAD_BYTES;
-    let mut fits = 0;
-    for (at, held) in path.iter().enumerate() {
-        bytes += item(held).bytes();
-        if bytes > RUN_BYTES_MAX || at == RUN_ITEMS_MAX {
-            break;
-        }
-        if held.signature().is_some() {
-            fits = at + 1;
-        }
-    }
-    fits
-}
-
-fn pack(chain: &Chain, path: &[&Held]) -> Option<Run> {
-    let (first, last) = (path.first()?, path.last()?);
-    let mut items: Vec<RunItem> = path.iter().map(|held| item(held)).collect();
-    items.last_mut()?.signature = None;
-    Some(Run {
-        author: chain.author(),
-        first_seq: first.seq(),
-        first_prev: first.prev(),
-        items,
-        signature: *last.signature()?,
-    })
-}
-
-fn item(held: &Held) -> RunItem {
-    RunItem {
-        time_ms: held.time_ms(),
-        kind: held.kind(),
-        body: match held.body() {
-            Some(body) => RunBody::Held(Arc::clone(body)),
-            None => RunBody::Missing { hash: held.body_hash(), len: held.body_len() },
-        },
-        signature: held.signature().copied().filter(|_| held.signature_point()),
-    }
 }

@@ -2,6 +2,7 @@
 
 mod charter;
 mod confirm;
+mod carried;
 mod lone;
 mod receipt;
 mod replay;

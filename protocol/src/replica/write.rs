@@ -33,6 +33,11 @@ pub(super) struct Author {
 }
 
 impl Author {
+    /// What the node signs with.
+    pub(super) const fn key(&self) -> &SecretKey {
+        &self.key
+    }
+
     pub(super) fn new(key: SecretKey, remembered: Vec<Remembered>, authoring: Authoring, signed: Tip) -> Self {
         let halted = match authoring {
             Authoring::Free => None,

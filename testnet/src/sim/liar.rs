@@ -240,6 +240,7 @@ impl Liar {
                 | Effect::Held { .. }
                 | Effect::Imported { .. }
                 | Effect::Confirmed { .. }
+                | Effect::Carried { .. }
                 | Effect::Changed(_)
                 | Effect::Alarm(_) => {}
             }

@@ -264,6 +264,7 @@ impl World {
                 | Input::Write(_)
                 | Input::StopWaiting { .. }
                 | Input::Import { .. }
+                | Input::Carried { .. }
                 | Input::Storage(_)
                 | Input::Confirm(_)
                 | Input::Tick => None,
@@ -335,6 +336,10 @@ impl World {
                 self.tell(&name, format_args!("import {}: {outcomes:?}", request.0));
             }
             Effect::Confirmed { request, outcome } => self.confirmed(node, request, outcome),
+            Effect::Carried { request, carried } => {
+                let name = self.nodes[node].name.clone();
+                self.tell(&name, format_args!("carried {}: {carried:?}", request.0));
+            }
             Effect::Alarm(alarm) => {
                 let name = self.nodes[node].name.clone();
                 self.tell(&name, format_args!("alarm: {}", self.alarm_text(&alarm)));

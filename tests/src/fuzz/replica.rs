@@ -272,6 +272,7 @@ impl World {
                 | Effect::Held { .. }
                 | Effect::Imported { .. }
                 | Effect::Confirmed { .. }
+                | Effect::Carried { .. }
                 | Effect::Changed(_)
                 | Effect::Alarm(_) => {}
             }

@@ -21,6 +21,7 @@ const LOOKED_THROUGH: usize = 6_000;
 /// Returns the made files of a target by name.
 pub(crate) fn of(target: &str) -> Files {
     let files = match target {
+        "bundle" => bundles(),
         "codec" => codec(),
         "frames" => frames(),
         "guard" => guards(),
@@ -41,6 +42,22 @@ fn vectors(file: &str, list: &str) -> Vec<(String, String, Vec<u8>)> {
     vectors
         .map(|vector| (text(vector, "name"), text(vector, "what"), unhex(&text(vector, "hex")).expect("hexadecimal")))
         .collect()
+}
+
+fn bundles() -> Files {
+    let mut files = Files::new();
+    for (name, _, bytes) in vectors("golden.json", "") {
+        if let Some(name) = name.strip_prefix("bundle-").or_else(|| name.strip_prefix("courier-")) {
+            files.insert(format!("{name}-whole"), [&[0], &*bytes].concat());
+            if let Some(frames) = bytes.strip_prefix(b"COMITY-BUNDLE 1\n") {
+                files.insert(format!("{name}-frames"), [&[1], frames].concat());
+            }
+        }
+    }
+    let announced = |length: u32| [&[0][..], b"COMITY-BUNDLE 1\n", &length.to_be_bytes(), &[0, 7]].concat();
+    files.insert("frame-announces-4-gib".to_owned(), announced(u32::MAX));
+    files.insert("frame-announces-1-mib".to_owned(), announced(1 << 20));
+    files
 }
 
 fn codec() -> Files {

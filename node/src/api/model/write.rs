@@ -1,5 +1,7 @@
 //! Writing: statements, control records, peers, and what a refusal looks like.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -84,6 +86,34 @@ pub struct ControlAnswer {
 pub struct ControlRefusal {
     /// Its place in the request, from 0.
     pub index: u32,
+    /// Why.
+    pub reason: String,
+}
+
+/// What became of frames of a courier file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CourierAnswer {
+    /// Control records taken in and durable.
+    pub control_new: u64,
+    /// Control records held before.
+    pub control_known: u64,
+    /// Envelopes taken in and durable, by code of their nation.
+    pub envelopes_new: BTreeMap<String, u64>,
+    /// Bodies taken in for envelopes that were held without.
+    pub bodies_new: u64,
+    /// Envelopes held before.
+    pub envelopes_known: u64,
+    /// Frames not taken in.
+    pub refused: Vec<CourierRefusal>,
+}
+
+/// A frame of a courier file that was not taken in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CourierRefusal {
+    /// Its place in the request, from 0.
+    pub frame: u32,
+    /// The rule of the protocol that it breaks, such as `R05`; `null` if the node has no room.
+    pub rule: Option<String>,
     /// Why.
     pub reason: String,
 }

@@ -73,6 +73,7 @@ impl Lone {
                 | Effect::Held { .. }
                 | Effect::Imported { .. }
                 | Effect::Confirmed { .. }
+                | Effect::Carried { .. }
                 | Effect::Changed(_)
                 | Effect::Alarm(_) => {}
             }

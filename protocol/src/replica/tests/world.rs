@@ -101,6 +101,8 @@ pub(super) struct Node {
     pub(super) held: BTreeMap<RequestId, (Timestamp, Vec<NationId>)>,
     pub(super) imported: BTreeMap<RequestId, Vec<ImportOutcome>>,
     pub(super) confirmed: BTreeMap<RequestId, Result<Tip, ConfirmRefused>>,
+    /// What became of courier frames.
+    pub(super) carried: BTreeMap<RequestId, crate::bundle::Carried>,
     pub(super) alarms: Vec<Alarm>,
     pub(super) closed: Vec<CloseReason>,
     /// How often each envelope came by push.
@@ -212,6 +214,7 @@ impl World {
             held: BTreeMap::new(),
             imported: BTreeMap::new(),
             confirmed: BTreeMap::new(),
+            carried: BTreeMap::new(),
             alarms: Vec::new(),
             closed: Vec::new(),
             pushes_in: BTreeMap::new(),
@@ -381,6 +384,9 @@ impl World {
             }
             Effect::Confirmed { request, outcome } => {
                 self.nodes[node].confirmed.insert(request, outcome);
+            }
+            Effect::Carried { request, carried } => {
+                self.nodes[node].carried.insert(request, *carried);
             }
             Effect::Alarm(alarm) => self.nodes[node].alarms.push(alarm),
             Effect::Admission(_) | Effect::Changed(_) => {}

@@ -85,6 +85,7 @@ impl LyingAcks {
             | Effect::Held { .. }
             | Effect::Imported { .. }
             | Effect::Confirmed { .. }
+            | Effect::Carried { .. }
             | Effect::Changed(_)
             | Effect::Alarm(_) => Rewritten::Kept,
         }

@@ -119,6 +119,7 @@ impl Desk {
             | Input::Write(_)
             | Input::StopWaiting { .. }
             | Input::Import { .. }
+            | Input::Carried { .. }
             | Input::Storage(_)
             | Input::Confirm(_)
             | Input::Tick => {}

@@ -140,6 +140,7 @@ impl Equivocate {
             | Effect::Held { .. }
             | Effect::Imported { .. }
             | Effect::Confirmed { .. }
+            | Effect::Carried { .. }
             | Effect::Changed(_)
             | Effect::Alarm(_) => Rewritten::Kept,
         }

@@ -105,6 +105,7 @@ impl ReplayOld {
             | Effect::Held { .. }
             | Effect::Imported { .. }
             | Effect::Confirmed { .. }
+            | Effect::Carried { .. }
             | Effect::Changed(_)
             | Effect::Alarm(_) => Rewritten::Kept,
         }

@@ -76,6 +76,7 @@ impl Withhold {
             | Effect::Held { .. }
             | Effect::Imported { .. }
             | Effect::Confirmed { .. }
+            | Effect::Carried { .. }
             | Effect::Changed(_)
             | Effect::Alarm(_) => Rewritten::Kept,
         }

@@ -63,6 +63,7 @@ impl Desk {
                 | Effect::Held { .. }
                 | Effect::Imported { .. }
                 | Effect::Confirmed { .. }
+                | Effect::Carried { .. }
                 | Effect::Changed(_)
                 | Effect::Alarm(_) => {}
             }

@@ -124,6 +124,7 @@ impl World {
                 | Effect::Held { .. }
                 | Effect::Imported { .. }
                 | Effect::Confirmed { .. }
+                | Effect::Carried { .. }
                 | Effect::Changed(_)
                 | Effect::Alarm(_) => {}
             }

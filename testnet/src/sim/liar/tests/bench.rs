@@ -300,6 +300,7 @@ impl Bench {
             | Effect::Held { .. }
             | Effect::Imported { .. }
             | Effect::Confirmed { .. }
+            | Effect::Carried { .. }
             | Effect::Changed(_)
             | Effect::Alarm(_) => {}
         }
