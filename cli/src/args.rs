@@ -11,8 +11,10 @@ use crate::courier::CourierCommand;
 use crate::decision::DecisionCommand;
 use crate::forks::{ForksCommand, RestateArgs};
 use crate::found::genesis::GenesisCommand;
+use crate::found::motion::MotionCommand;
 use crate::found::root::RootCommand;
 use crate::found::roster::RosterCommand;
+use crate::found::vote::VoteCommand;
 use crate::guards::{ConfirmArgs, RestoreArgs};
 use crate::home::InitArgs;
 use crate::import::ImportCommand;
@@ -54,6 +56,12 @@ pub enum Command {
     /// Who belongs to the alliance, and how that is decided.
     #[command(subcommand)]
     Charter(CharterCommand),
+    /// Proposals to change the membership.
+    #[command(subcommand)]
+    Motion(MotionCommand),
+    /// A nation's votes on a motion, signed offline.
+    #[command(subcommand)]
+    Vote(VoteCommand),
     /// Make the home of a new node.
     Init(InitArgs),
     /// The node itself.

@@ -1,8 +1,11 @@
 //! `comity charter`: who belongs to the alliance, how it came to be so, and the file that carries it to the root keys.
 
+mod words;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use comity_node::api::model::CharterExport;
+use comity_node::api::model::{CharterExport, CharterState};
 use comity_node::home::Home;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,7 +15,8 @@ use crate::control;
 use crate::failure::Failure;
 use crate::found::charter;
 use crate::found::file;
-use crate::output::Output;
+use crate::found::motion::Source;
+use crate::output::{Output, now};
 use crate::table::counted;
 
 /// Who belongs to the alliance, and how that is decided.
@@ -29,6 +33,21 @@ pub enum CharterCommand {
         /// The charter files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+    /// Show who belongs, under which roots, who was removed, and whether anything is wrong.
+    Show {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Show every version of the charter, and what made it.
+    History {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Show how many more losses there may be until the membership cannot change.
+    Health {
+        #[command(flatten)]
+        source: Source,
     },
 }
 
@@ -49,11 +68,24 @@ pub struct CharterExported {
 ///
 /// # Errors
 /// [`Failure`]; nothing is overwritten.
-pub fn run(home: &Home, command: &CharterCommand, output: &Output) -> Result<(), Failure> {
-    match command {
-        CharterCommand::Export { out } => export(home, out, output),
-        CharterCommand::Import { files } => control::import(home, files, output),
-    }
+pub fn run(home: Result<Home, Failure>, command: &CharterCommand, output: &Output) -> Result<(), Failure> {
+    let (source, text): (&Source, fn(&CharterState) -> String) = match command {
+        CharterCommand::Export { out } => return export(&home?, out, output),
+        CharterCommand::Import { files } => return control::import(&home?, files, output),
+        CharterCommand::Show { source } => (source, words::shown),
+        CharterCommand::History { source } => (source, words::history),
+        CharterCommand::Health { source } => (source, words::health),
+    };
+    let state: CharterState = match &source.charter {
+        Some(path) => {
+            let file = charter::load(path)?;
+            file.charter()?;
+            comity_node::answers::charter::charter(&file.state, &file.heard, now()).expect("there is a charter")
+        }
+        None => Api::of(&home?)?.run(|client| async move { client.get("/v1/charter", &[]).await })?,
+    };
+    output.result(&state, || text(&state));
+    Ok(())
 }
 
 /// Asks the node for what a charter file holds.
@@ -72,11 +104,11 @@ fn export(home: &Home, out: &Path, output: &Output) -> Result<(), Failure> {
         file: out.display().to_string(),
         alliance: export.alliance.clone(),
         records: export.records.len(),
-        held: export.held.len(),
+        held: export.held.iter().map(|whole| (&whole.nation, &whole.node)).collect::<BTreeSet<_>>().len(),
     };
     output.result(&written, || {
         let records = counted(written.records as u64, "control record");
-        format!("{records} and {} in {}", counted(written.held as u64, "position held whole"), written.file)
+        format!("{records} in {}, and how far this node holds {}", written.file, counted(written.held as u64, "chain"))
     });
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Taking control records into a node: rosters, votes with their motions, or whole charter files; over its socket while it
 //! runs, else into its store. What counts for nothing is refused with the rule it breaks, and nothing of it is kept.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,9 +39,14 @@ struct Brought {
 /// # Errors
 /// [`Failure`]: exit code 1 for records that count for nothing, with the rule; the others are taken.
 pub fn import(home: &Home, paths: &[PathBuf], output: &Output) -> Result<(), Failure> {
-    let mut brought: Vec<Brought> = Vec::new();
+    let (mut brought, mut ids): (Vec<Brought>, BTreeSet<ControlId>) = (Vec::new(), BTreeSet::new());
     for path in paths {
-        brought.extend(read(path)?.into_iter().map(|record| Brought { record, path: path.clone() }));
+        for record in read(path)? {
+            // Votes for one motion each bring it along.
+            if ids.insert(record.id()) {
+                brought.push(Brought { record, path: path.clone() });
+            }
+        }
     }
     let (answer, why) = match home.lock() {
         Ok(lock) => save(Store::open(&home.store(), Settings::default(), lock)?, &brought)?,

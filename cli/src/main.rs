@@ -28,11 +28,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 use comity_node::store::Depth;
+use comity_protocol::control::VoteStep;
 
 use crate::api::Api;
 use crate::args::{Args, Command, NodeCommand};
 use crate::failure::Failure;
 use crate::found::roster::RosterCommand;
+use crate::found::vote::VoteCommand;
 use crate::output::{Color, Output};
 use crate::reference::Pages;
 
@@ -68,7 +70,11 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
         Command::Genesis(command) => found::genesis::run(command, output),
         Command::Roster(RosterCommand::Import { files }) => control::import(&home?, files, output),
         Command::Roster(command) => found::roster::run(command, output),
-        Command::Charter(command) => charter::run(&home?, command, output),
+        Command::Charter(command) => charter::run(home, command, output),
+        Command::Motion(command) => found::motion::run(home, command, output),
+        Command::Vote(VoteCommand::Import { files }) => control::import(&home?, files, output),
+        Command::Vote(VoteCommand::Support(args)) => found::vote::sign(args, VoteStep::Support, output),
+        Command::Vote(VoteCommand::Seal(args)) => found::vote::sign(args, VoteStep::Seal, output),
         Command::Init(args) => home::init(&home?, args, output),
         Command::Node(NodeCommand::Run(args)) => run::run(&home?, args, output),
         Command::Node(NodeCommand::Check { deep, backup }) => {

@@ -1,13 +1,16 @@
 //! The charter file: what a node knows of the alliance, carried to where the root keys are. It is evaluated here as a node
 //! evaluates it, every signature checked; only what the node says it *holds* is taken on its word, since it is one's own.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use comity_node::api::model::{CharterExport, HeldWhole};
+use comity_node::api::model::{CharterExport, HeldWhole, LastHeard, moment};
 use comity_protocol::charter::{Anchor, Charter};
 use comity_protocol::control::ControlRecord;
 use comity_protocol::evaluate::{Element, State, evaluate};
-use comity_protocol::ids::{AllianceId, AuthorId, AuthorKey, CharterId, EnvelopeId, Id, NationId, Tip, unhex};
+use comity_protocol::ids::{
+    AllianceId, AuthorId, AuthorKey, CharterId, EnvelopeId, Id, NationId, Timestamp, Tip, unhex,
+};
 
 use super::file::{self, FileFields, FileKind};
 use super::genesis;
@@ -32,10 +35,12 @@ pub struct CharterFile {
     pub state: State,
     /// The nation whose node wrote it; none where it is a bare genesis.
     pub nation: Option<NationId>,
-    /// When the node wrote it.
-    pub at: Option<String>,
     /// What that node holds whole.
     pub held: Vec<Whole>,
+    /// The same, as the node said it.
+    pub rows: Vec<HeldWhole>,
+    /// When that node last heard of each nation, by the nations' own clocks.
+    pub heard: BTreeMap<NationId, Timestamp>,
 }
 
 /// A position up to which the own node holds a chain, every body included.
@@ -78,10 +83,11 @@ impl CharterFile {
         })
     }
 
-    /// Returns the accepted position of a chain that the own node holds whole, or the final one where it is forked.
+    /// Returns the last position of a chain that counts and that the own node holds whole: the accepted one, or of a forked
+    /// chain the final one where that is deeper.
     pub fn best(&self, author: &AuthorId) -> Option<Tip> {
-        let of = |what: &str| self.held.iter().find(|whole| whole.author == *author && whole.what == what);
-        of("final").or_else(|| of("accepted")).map(|whole| whole.tip)
+        let counts = |whole: &&Whole| whole.author == *author && (whole.what == "accepted" || whole.what == "final");
+        self.held.iter().filter(counts).map(|whole| whole.tip).max()
     }
 
     /// Whether the own node says that it holds a chain whole up to exactly this position.
@@ -98,7 +104,7 @@ fn founded(path: &Path) -> Result<CharterFile, Failure> {
         .verify()
         .map_err(|error| Failure::refused("the genesis is not valid").because(error.to_string()))?;
     let state = evaluate(Anchor::founding(alliance), vec![Element::Control(record)]);
-    Ok(CharterFile { state, nation: None, at: None, held: Vec::new() })
+    Ok(CharterFile { state, nation: None, held: Vec::new(), rows: Vec::new(), heard: BTreeMap::new() })
 }
 
 /// Reads and evaluates a charter file.
@@ -134,6 +140,8 @@ pub fn save(path: &Path, export: &CharterExport) -> Result<(), Failure> {
     .into();
     fields.extend(export.records.iter().enumerate().map(|(at, record)| (numbered("record", at), record.clone())));
     fields.extend(export.held.iter().enumerate().map(|(at, whole)| (numbered("held", at), held_line(whole))));
+    let heard = export.heard.iter().map(|last| format!("{} {}", last.nation, last.time));
+    fields.extend(heard.enumerate().map(|(at, line)| (numbered("heard", at), line)));
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     file::write(path, FileKind::Charter, &fields)
 }
@@ -154,6 +162,10 @@ fn read_export(path: &Path, fields: &FileFields) -> Result<CharterExport, Failur
         fields.iter().filter(move |(name, _)| name.starts_with(&prefix)).map(|(_, value)| value.as_str())
     };
     let held = all("held.").map(|line| read_held(line).ok_or_else(|| damaged("a line of what is held cannot be read")));
+    let heard = all("heard.").map(|line| {
+        let (nation, time) = line.split_once(' ').ok_or_else(|| damaged("a line of who was heard cannot be read"))?;
+        Ok::<_, Failure>(LastHeard { nation: nation.to_owned(), time: time.to_owned() })
+    });
     Ok(CharterExport {
         alliance: text("alliance")?,
         anchor_height: height.parse().map_err(|_| damaged("the anchor's height is no number"))?,
@@ -164,6 +176,7 @@ fn read_export(path: &Path, fields: &FileFields) -> Result<CharterExport, Failur
         at: text("at")?,
         records: all("record.").map(str::to_owned).collect(),
         held: held.collect::<Result<_, _>>()?,
+        heard: heard.collect::<Result<_, _>>()?,
     })
 }
 
@@ -196,12 +209,18 @@ pub fn of_export(export: &CharterExport) -> Result<CharterFile, Failure> {
             ..failure
         })?));
     }
+    let mut heard = BTreeMap::new();
+    for last in &export.heard {
+        let time = moment(&last.time).ok_or_else(|| Failure::usage(format!("{:?} is no moment", last.time)))?;
+        heard.insert(id("nation", &last.nation)?, time);
+    }
     let held = export.held.iter().map(whole).collect::<Result<Vec<_>, _>>()?;
     Ok(CharterFile {
         state: evaluate(Anchor { alliance, height: export.anchor_height, charter }, elements),
         nation: Some(id("nation", &export.nation)?),
-        at: Some(export.at.clone()),
         held,
+        rows: export.held.clone(),
+        heard,
     })
 }
 

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use comity_node::api::model::rfc3339;
+use comity_protocol::charter::CharterMember;
 use comity_protocol::codec::Reader;
-use comity_protocol::control::{ControlRecord, Genesis, Member, Params, SignedGenesis, nation_id};
+use comity_protocol::control::{ControlRecord, Genesis, Member, Params, Parent, SignedGenesis, nation_id};
 use comity_protocol::ids::{AllianceId, RootKey, Timestamp};
 use comity_protocol::keys::{RecordKind, Signature, verify};
 use comity_protocol::limits::NATIONS_MAX;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::charter::{self, CharterFile};
 use super::file::{self, FileKind};
 use super::root;
 use crate::failure::Failure;
@@ -27,6 +29,9 @@ pub enum GenesisCommand {
         /// A founder: its code, its root public key, and optionally its name. Once for each founder.
         #[arg(long = "founder", value_name = "CODE=ROOT[=NAME]", required = true)]
         founders: Vec<String>,
+        /// The alliance that this one re-founds, by a charter file of it: where its charter is frozen or can no longer move.
+        #[arg(long, value_name = "CHARTER")]
+        parent: Option<PathBuf>,
         /// Where to write the draft.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -67,6 +72,8 @@ pub struct GenesisShown {
     alliance: String,
     /// Name of the alliance.
     name: String,
+    /// The alliance it re-founds.
+    parent: Option<ParentShown>,
     /// When it was drafted.
     created: String,
     /// Whether the file carries every founder's signature.
@@ -79,6 +86,17 @@ pub struct GenesisShown {
     max_active_keys: u8,
     /// Most bytes of one node's chain.
     chain_quota: u64,
+}
+
+/// The alliance that a genesis re-founds; its records stay what they are, and no one is bound by it.
+#[derive(Serialize, ToSchema)]
+pub struct ParentShown {
+    /// Id of that alliance.
+    alliance: String,
+    /// Id of its charter version.
+    charter: String,
+    /// What it is in words, where its charter file was at hand.
+    words: Option<String>,
 }
 
 /// One founder of a genesis.
@@ -100,10 +118,12 @@ pub struct FounderShown {
 /// [`Failure`]; nothing is overwritten.
 pub fn run(command: &GenesisCommand, output: &Output) -> Result<(), Failure> {
     match command {
-        GenesisCommand::Draft { name, founders, out } => {
-            let genesis = draft(name, founders)?;
+        GenesisCommand::Draft { name, founders, parent, out } => {
+            let parent = parent.as_deref().map(charter::load).transpose()?;
+            let genesis = draft(name, founders, parent.as_ref())?;
             file::write_record(out, FileKind::GenesisDraft, &genesis.encode())?;
-            show(&genesis, Signed::No, output);
+            let words = parent.as_ref().map(|file| parent_words(file, &genesis)).transpose()?;
+            show_with(&genesis, Signed::No, words, output);
         }
         GenesisCommand::Sign { draft, root, out } => {
             let genesis = load_draft(draft)?;
@@ -163,7 +183,27 @@ enum Signed<'a> {
     By { code: &'a str, out: &'a Path },
 }
 
-fn draft(name: &str, founders: &[String]) -> Result<Genesis, Failure> {
+/// Says what is re-founded: who was in it, who comes along, and who does not.
+fn parent_words(file: &CharterFile, genesis: &Genesis) -> Result<String, Failure> {
+    let old = file.charter()?;
+    let (along, left): (Vec<_>, Vec<_>) =
+        old.members.values().partition(|member| genesis.founders.iter().any(|founder| founder.code == member.code));
+    let codes = |members: &[&CharterMember]| {
+        let mut codes: Vec<&str> = members.iter().map(|member| member.code.as_str()).collect();
+        codes.sort_unstable();
+        if codes.is_empty() { "none".to_owned() } else { codes.join(" ") }
+    };
+    let frozen = if file.state.charter_conflict().is_some() { ", frozen there by a conflict" } else { "" };
+    Ok(format!(
+        "{:?} at charter version {}{frozen}; of its members here: {}; not here: {}",
+        old.name,
+        old.height,
+        codes(&along),
+        codes(&left)
+    ))
+}
+
+fn draft(name: &str, founders: &[String], parent: Option<&CharterFile>) -> Result<Genesis, Failure> {
     let mut nonce = [0_u8; 32];
     getrandom::fill(&mut nonce)
         .map_err(|error| Failure::environment("cannot draw a random nonce").because(error.to_string()))?;
@@ -177,7 +217,7 @@ fn draft(name: &str, founders: &[String]) -> Result<Genesis, Failure> {
         name: name.to_owned(),
         created_ms: now().0,
         nonce,
-        parent: None,
+        parent: parent.map(|file| Parent { alliance: file.state.anchor().alliance, charter: file.state.charter_id() }),
         params: Params::default(),
         founders: members,
     };
@@ -246,7 +286,7 @@ fn assemble(genesis: Genesis, paths: &[PathBuf]) -> Result<SignedGenesis, Failur
         .collect();
     if !missing.is_empty() {
         return Err(Failure::refused("the genesis is not complete")
-            .because(format!("no signature of {}", missing.join(", ")))
+            .because(format!("4.3.1: no signature of {}", missing.join(", ")))
             .hint("an alliance is founded only with every founder's signature"));
     }
     let signatures = genesis.founders.iter().map(|founder| (founder.root, found[&founder.root])).collect();
@@ -270,6 +310,10 @@ fn load_signature(path: &Path, alliance: &AllianceId) -> Result<(RootKey, Signat
 }
 
 fn show(genesis: &Genesis, signed: Signed<'_>, output: &Output) {
+    show_with(genesis, signed, None, output);
+}
+
+fn show_with(genesis: &Genesis, signed: Signed<'_>, parent: Option<String>, output: &Output) {
     let alliance = genesis.alliance_id();
     let members = genesis.founders.len();
     let mut founders: Vec<FounderShown> = genesis
@@ -286,6 +330,11 @@ fn show(genesis: &Genesis, signed: Signed<'_>, output: &Output) {
     let shown = GenesisShown {
         alliance: alliance.hex(),
         name: genesis.name.clone(),
+        parent: genesis.parent.map(|of| ParentShown {
+            alliance: of.alliance.hex(),
+            charter: of.charter.hex(),
+            words: parent,
+        }),
         created: rfc3339(Timestamp(genesis.created_ms)),
         signed: matches!(signed, Signed::Yes),
         quorum: members * 2 / 3 + 1,
@@ -306,6 +355,10 @@ fn in_words(shown: &GenesisShown, signed: Signed<'_>) -> String {
         shown.quorum,
         shown.founders.len()
     );
+    if let Some(parent) = &shown.parent {
+        text.push_str(&format!("re-founds alliance {}\n  as of charter {}\n", parent.alliance, parent.charter));
+        text.push_str(&parent.words.as_deref().map(|words| format!("  {words}\n")).unwrap_or_default());
+    }
     for founder in &shown.founders {
         text.push_str(&format!("  {:<8} root {}  {}\n", founder.code, founder.root, founder.name));
     }

@@ -19,6 +19,7 @@ use crate::forks::ForkProven;
 use crate::found::genesis::GenesisShown;
 use crate::found::root::{NewRoot, RootLog};
 use crate::found::roster::RosterShown;
+use crate::found::vote::VoteShown;
 use crate::guards::{NodeBackup, NodeRestored};
 use crate::home::NewHome;
 use crate::import::Imported;
@@ -50,6 +51,7 @@ use crate::run::Settings;
     Stopped,
     Streamed,
     TestnetState,
+    VoteShown,
 )))]
 struct Offline;
 
@@ -79,7 +81,11 @@ pub fn answers(path: &str) -> &'static [&'static str] {
         "roster enrol" | "roster retire" | "roster lower-cut" | "roster close" | "roster sign" | "roster show" => {
             &["RosterShown"]
         }
-        "roster import" | "charter import" => &["ControlAnswer"],
+        "roster import" | "charter import" | "vote import" => &["ControlAnswer"],
+        "charter show" | "charter history" | "charter health" => &["CharterState"],
+        "motion propose" | "motion show" => &["MotionRow"],
+        "motion list" => &["Motions"],
+        "vote support" | "vote seal" => &["VoteShown"],
         "charter export" => &["CharterExported"],
         "init" => &["NewHome"],
         "node run" => &["Settings"],

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -165,6 +166,62 @@ impl Alliance {
     /// Starts the node whose home is called `name`.
     pub fn start(&self, name: &str, args: &[&str]) -> Node {
         Node::start(PathBuf::from(self.home(name)), args)
+    }
+
+    /// Has a node write its charter file; returns where.
+    pub fn charter_of(&self, node: &Node) -> String {
+        static FILES: AtomicU32 = AtomicU32::new(0);
+        let path = self.path(&format!("charter-{}", FILES.fetch_add(1, Ordering::Relaxed)));
+        let ran = node.run(&["charter", "export", "--out", &path]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        path
+    }
+
+    /// Proposes what `changes` say, by what a node knows; returns where the motion is.
+    #[track_caller]
+    pub fn propose(&self, node: &Node, name: &str, changes: &[&str]) -> String {
+        let path = self.path(&format!("{name}.motion"));
+        let propose = ["motion", "propose", "--title", name, "--out", &path];
+        let ran = node.run(&[propose.as_slice(), changes].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        path
+    }
+
+    /// Has a nation's root sign a vote, offline; its file is `CODE.vote`.
+    pub fn vote(&self, code: &str, step: &str, motion: &str, charter: &str, more: &[&str]) -> Ran {
+        let (root, out) = (self.path(&format!("{code}.root")), self.path(&format!("{code}.vote")));
+        drop(fs::remove_file(&out));
+        comity(
+            &[["vote", step, motion, "--charter", charter, "--root", &root, "--out", &out].as_slice(), more].concat(),
+        )
+    }
+
+    /// Has a nation vote by what its own node knows, and that node take the vote.
+    #[track_caller]
+    pub fn cast(&self, node: &Node, code: &str, step: &str, motion: &str, more: &[&str]) {
+        let ran = self.vote(code, step, motion, &self.charter_of(node), more);
+        assert_eq!(ran.code, 0, "{code} {step}: {ran:?}");
+        let ran = node.run(&["vote", "import", &self.path(&format!("{code}.vote"))]);
+        assert_eq!(ran.code, 0, "{code} {step}: {ran:?}");
+    }
+
+    /// Has the nations of these nodes support a motion and then seal it, each by what its own node knows.
+    #[track_caller]
+    pub fn decide(&self, voters: &[(&Node, &str)], motion: &str, more: &[&str]) {
+        for (node, code) in voters {
+            self.cast(node, code, "support", motion, more);
+        }
+        for (node, code) in voters {
+            until("every support is there, or the motion is sealed", || {
+                let listed = node.json(&["motion", "show", motion]);
+                let rounds = listed["rounds"].as_array().expect("rounds");
+                let supports = rounds.last().map_or(0, |round| round["supports"].as_array().map_or(0, Vec::len));
+                (supports == voters.len() || listed["state"] == "sealed").then_some(())
+            });
+            if node.json(&["motion", "show", motion])["state"] != "sealed" {
+                self.cast(node, code, "seal", motion, more);
+            }
+        }
     }
 
     /// Starts every nation's node and links each to those started before it.

@@ -55,6 +55,7 @@ fn every_answer_in_json_fits_its_schema() {
     checked.run(Some(&ukr), "charter export", &["--out", &charter]);
     checked.run(Some(&pol), "charter import", &[&charter]);
     files(&mut checked, &ukr, &pol, &alliance);
+    governing(&mut checked, &ukr, &alliance);
     checked.run(Some(&ukr), "peers add", &["/ip4/127.0.0.1/tcp/9"]);
     checked.run(Some(&ukr), "peers", &[]);
     assert_eq!(checked.run(Some(&ukr), "peers remove", &["127.0.0.1:9"])["changed"], true);
@@ -140,6 +141,27 @@ fn founding(checked: &mut Checked) {
     let settings = checked.run(None, "node run", &["--print-config", "--home", &home]);
     assert_eq!(settings["settings"][2], json!({"key": "mdns", "value": false, "source": "default"}));
     checked.run(None, "node check", &["--deep", "--home", &home]);
+}
+
+/// Proposes a motion, decides it, and looks at the charter.
+fn governing(checked: &mut Checked, ukr: &Node, alliance: &Alliance) {
+    let motion = alliance.path("motion");
+    checked.run(Some(ukr), "motion propose", &["--title", "more keys", "--max-active-keys", "9", "--out", &motion]);
+    for step in ["support", "seal"] {
+        let charter = alliance.charter_of(ukr);
+        for code in ["UKR", "POL", "DEU"] {
+            let (root, out) = (alliance.path(&format!("{code}.root")), alliance.path(&format!("{code}.{step}")));
+            let key = ["--charter", &charter, "--root", &root, "--out", &out];
+            let shown = checked.run(None, &format!("vote {step}"), &[[motion.as_str()].as_slice(), &key].concat());
+            assert_eq!((&shown["round"], &shown["again"]), (&json!(0), &json!(false)));
+            checked.run(Some(ukr), "vote import", &[&out]);
+        }
+        checked.run(Some(ukr), "motion show", &[&motion]);
+        checked.run(Some(ukr), "motion list", &[]);
+    }
+    for command in ["charter show", "charter history", "charter health"] {
+        assert_eq!(checked.run(Some(ukr), command, &[])["max_active_keys"], 9);
+    }
 }
 
 /// Says one thing of every kind, looks at it, revises it, and takes it back.

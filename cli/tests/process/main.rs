@@ -7,6 +7,7 @@ mod decision;
 mod forks;
 mod founding;
 mod guards;
+mod governance;
 mod harness;
 mod joining;
 mod json;

@@ -2,5 +2,9 @@
 //! offline tool gives the same from a charter file.
 
 mod export;
+mod motions;
+mod state;
 
 pub use export::{export, held_whole, record_hex};
+pub use motions::{frozen, keys_not_named, motions, named_roster, row};
+pub use state::{charter, last_heard};

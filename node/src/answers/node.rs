@@ -115,7 +115,9 @@ pub fn status(reading: &Reading<'_>, network: &NetStatus) -> Status {
         refused_not_in_roster: reading.replica.counters().refused_not_in_roster,
         warnings: Vec::new(),
     };
-    Status { warnings: warnings(&status), ..status }
+    let mut warnings = warnings(&status);
+    warnings.extend(charter_warnings(state, &me.nation));
+    Status { warnings, ..status }
 }
 
 fn warnings(status: &Status) -> Vec<String> {
@@ -143,6 +145,29 @@ fn warnings(status: &Status) -> Vec<String> {
     }
     // What the own nation must do comes first.
     warnings.sort_by_key(|warning| !warning.contains("`comity forks show"));
+    warnings
+}
+
+/// What is wrong with the membership, and with the own nation's place in it.
+fn charter_warnings(state: &State, own: &NationId) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let Some(charter) = state.charter() else { return warnings };
+    if charter.removed.contains_key(own) {
+        warnings.push("this nation was removed from the alliance: what it writes counts nowhere".to_owned());
+    }
+    if state.charter_conflict().is_some() {
+        warnings.push("two motions are sealed for the charter version in force: see `comity charter show`".to_owned());
+    }
+    if state.conflict_below_anchor().is_some() {
+        warnings.push("two motions were sealed for an earlier charter version: see `comity charter show`".to_owned());
+    }
+    for (nation, roster) in charter.members.keys().filter_map(|nation| Some((nation, state.roster(nation)?))) {
+        if let Some(version) = roster.fork {
+            let code = code(state, nation);
+            warnings
+                .push(format!("two rosters of {code} are signed for version {version}: its root is to be replaced"));
+        }
+    }
     warnings
 }
 
@@ -305,15 +330,23 @@ pub fn nations(reading: &Reading<'_>) -> Nations {
                 .max()
                 .map(Timestamp);
             let forked = nodes.iter().any(|node| node.fork.is_some());
+            let closed = roster.and_then(|roster| roster.record()).is_some_and(|roster| roster.closed);
+            let removed = state.charter().is_some_and(|charter| charter.removed.contains_key(&member.id));
+            let word = match (removed, closed) {
+                (true, _) => "removed",
+                (false, true) => "closed",
+                (false, false) => nation_state(forked, last, reading.now),
+            };
             NationRow {
                 code: member.code.clone(),
                 name: member.name.clone(),
                 nation: member.id.hex(),
                 root: member.root.hex(),
                 roster_version: roster.map(|roster| roster.tip().0).filter(|version| *version > 0),
-                closed: roster.and_then(|roster| roster.record()).is_some_and(|roster| roster.closed),
+                closed,
+                removed,
                 last_heard: last.map(rfc3339),
-                state: nation_state(forked, last, reading.now).to_owned(),
+                state: word.to_owned(),
                 statements: number(state.section(&member.id).table().len()),
                 valid: counts.valid,
                 waiting: counts.waiting,

@@ -16,7 +16,7 @@ pub use aid::{
     Listing, PledgeCover, RecordRow, Shown, VersionRow,
 };
 pub use charter::{
-    CharterExport, CharterState, ConflictRow, CutRow, HealthRow, HeldWhole, LastHeard, MemberRow, MotionChange,
+    CharterConflictRow, CharterExport, CharterState, CutRow, HealthRow, HeldWhole, LastHeard, MemberRow, MotionChange,
     MotionRow, Motions, ParentRow, RemovedRow, RoundRow, VersionMade,
 };
 pub use confirm::{Adoption, ConfirmAnswer, ConfirmRequest};

@@ -16,9 +16,10 @@ use utoipa::IntoParams;
 
 use super::extract::{Asked, Bytes, Sent};
 use super::model::{
-    Adoption, Board, CharterExport, ConfirmAnswer, ConfirmRequest, ControlAnswer, ControlRequest, CourierAnswer,
-    Coverage, Decision, Decisions, Explanation, Flags, ForkShown, Forks, Gaps, Listing, Log, Nations, PeerAnswer,
-    PeerRequest, Peers, Problem, RestateRequest, Restated, Shown, Status, WriteAnswer, WriteRequest,
+    Adoption, Board, CharterExport, CharterState, ConfirmAnswer, ConfirmRequest, ControlAnswer, ControlRequest,
+    CourierAnswer, Coverage, Decision, Decisions, Explanation, Flags, ForkShown, Forks, Gaps, Listing, Log, Motions,
+    Nations, PeerAnswer, PeerRequest, Peers, Problem, RestateRequest, Restated, Shown, Status, WriteAnswer,
+    WriteRequest,
 };
 use super::{Refusal, events, openapi, stream};
 use crate::answers;
@@ -43,7 +44,9 @@ pub(super) fn table() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/status", get(status)),
         ("/v1/peers", get(peers).merge(post(add_peer)).merge(delete(remove_peer))),
         ("/v1/nations", get(nations)),
+        ("/v1/charter", get(charter)),
         ("/v1/charter/export", get(charter_export)),
+        ("/v1/motions", get(motions)),
         ("/v1/log", get(log)),
         ("/v1/show", get(show)),
         ("/v1/explain", get(explain)),
@@ -213,6 +216,34 @@ pub(super) async fn peers(State(api): State<Api>) -> Answered<Peers> {
     responses((status = 200, body = Nations), (status = "default", body = Problem)))]
 pub(super) async fn nations(State(api): State<Api>) -> Answered<Nations> {
     api.driver.read(|reading| Ok(answers::node::nations(reading))).await.map(Json)
+}
+
+/// Who belongs to the alliance, how it came to be so, and how far the charter is from being stuck.
+#[utoipa::path(get, path = "/v1/charter",
+    responses((status = 200, body = CharterState), (status = "default", body = Problem)))]
+pub(super) async fn charter(State(api): State<Api>) -> Answered<CharterState> {
+    let look = |reading: &crate::driver::Reading<'_>| {
+        let state = reading.state();
+        answers::charter::charter(state, &answers::charter::last_heard(state), reading.now).ok_or_else(no_charter)
+    };
+    api.driver.read(look).await.map(Json)
+}
+
+/// What is proposed for the charter version in force, with its votes.
+#[utoipa::path(get, path = "/v1/motions",
+    responses((status = 200, body = Motions), (status = "default", body = Problem)))]
+pub(super) async fn motions(State(api): State<Api>) -> Answered<Motions> {
+    let look = |reading: &crate::driver::Reading<'_>| {
+        let state = reading.state();
+        answers::charter::motions(state, &answers::charter::held_whole(state)).ok_or_else(no_charter)
+    };
+    api.driver.read(look).await.map(Json)
+}
+
+fn no_charter() -> Refusal {
+    Refusal::new(StatusCode::CONFLICT, "the charter is not known")
+        .cause("the genesis, or the anchored version, is not held")
+        .hint("import a charter file of a member: comity charter import")
 }
 
 /// Every control record kept and every chain held whole, for the offline tool.

@@ -7,8 +7,10 @@ use comity_protocol::control::{CharterChange, ControlRecord};
 use comity_protocol::evaluate::State;
 use comity_protocol::ids::{AuthorId, Tip, hex};
 
+use super::state::last_heard;
 use crate::answers::code;
-use crate::api::model::{CharterExport, HeldWhole, rfc3339};
+use crate::api::model::{CharterExport, HeldWhole, LastHeard, rfc3339};
+
 use crate::driver::Reading;
 
 /// Returns every control record kept, in the order of a ControlReply, and what is held whole.
@@ -26,6 +28,10 @@ pub fn export(reading: &Reading<'_>) -> CharterExport {
         at: rfc3339(reading.now),
         records: records.iter().map(|control| record_hex(control.record())).collect(),
         held: held_whole(state),
+        heard: last_heard(state)
+            .into_iter()
+            .map(|(nation, time)| LastHeard { nation: nation.hex(), time: rfc3339(time) })
+            .collect(),
     }
 }
 
@@ -50,6 +56,13 @@ pub fn held_whole(state: &State) -> Vec<HeldWhole> {
             fork: chain.fork(),
             seen_by: Vec::new(),
         };
+        let last = chain
+            .get(&state.final_tip(&author).id)
+            .filter(|held| chain.fork().is_some() && is_whole(chain, &held.tip()));
+        rows.extend(last.map(|held| HeldWhole {
+            seen_by: state.seen_by(&author, held).iter().map(|nation| nation.hex()).collect(),
+            ..row("final", held.tip())
+        }));
         rows.extend(chain.accepted(chain.bodies_to()).map(|held| row("accepted", held.tip())));
         let branches = chain.heads().iter().filter(|head| chain.fork().is_some() && head.bodies_to == head.tip.seq);
         rows.extend(branches.map(|head| row("branch", head.tip)));

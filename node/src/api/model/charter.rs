@@ -24,6 +24,8 @@ pub struct CharterExport {
     pub records: Vec<String>,
     /// What this node holds whole, every body included.
     pub held: Vec<HeldWhole>,
+    /// When each nation was last heard of.
+    pub heard: Vec<LastHeard>,
 }
 
 /// A position in a chain up to which a node holds every header and every body.
@@ -83,9 +85,9 @@ pub struct CharterState {
     /// Height of the anchor: what is decided up to it, no later vote changes.
     pub anchor_height: u32,
     /// Two motions sealed for the version in force: membership is frozen.
-    pub conflict: Option<ConflictRow>,
+    pub conflict: Option<CharterConflictRow>,
     /// Two motions sealed for a version below the anchor: an alarm, and nothing else.
-    pub conflict_below_anchor: Option<ConflictRow>,
+    pub conflict_below_anchor: Option<CharterConflictRow>,
     /// How far the charter is from being stuck.
     pub health: HealthRow,
 }
@@ -113,7 +115,7 @@ pub struct MemberRow {
     /// Generation of that key, 0 at founding or admission.
     pub root_gen: u16,
     /// The charter version it is a member since.
-    pub since: u32,
+    pub since_version: u32,
     /// Version of its roster in force.
     pub roster_version: Option<u64>,
     /// Lowest version of which two rosters are signed: no later one counts until the root is replaced.
@@ -136,7 +138,7 @@ pub struct RemovedRow {
     /// Its id.
     pub nation: String,
     /// The charter version that no longer has it.
-    pub at: u32,
+    pub removed_by: u32,
     /// Version of its last roster that counts.
     pub roster_version: u64,
     /// How far its chains count; those not named count for nothing.
@@ -177,7 +179,7 @@ pub struct VersionMade {
 
 /// Two motions sealed for one charter version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ConflictRow {
+pub struct CharterConflictRow {
     /// The version both change.
     pub height: u32,
     /// The two motions.

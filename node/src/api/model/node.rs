@@ -189,9 +189,12 @@ pub struct NationRow {
     pub roster_version: Option<u64>,
     /// Whether it closed its own chains.
     pub closed: bool,
+    /// Whether the alliance removed it: its chains count up to the motion's cuts.
+    pub removed: bool,
     /// Claimed time of its newest envelope.
     pub last_heard: Option<String>,
-    /// `active`, `quiet` (an hour), `unreachable` (a day), `forked`, or `silent` if nothing ever came (DOMAIN 2.4).
+    /// `removed`, `closed`, `active`, `quiet` (an hour), `unreachable` (a day), `forked`, or `silent` if nothing ever came
+    /// (DOMAIN 2.4).
     pub state: String,
     /// Records of its document.
     pub statements: u64,
