@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Kind;
 use super::reference::{Ref, RefText};
 use super::silence::Silence;
-use crate::chain::EnvelopeStanding;
+use crate::chain::{EnvelopeStanding, Held};
 use crate::charter::CharterMember;
 use crate::evaluate::State;
 use crate::ids::{EnvelopeId, NationId};
@@ -244,11 +244,14 @@ fn struck(state: &State) -> Struck {
         if u64::try_from(chain.len()).is_ok_and(|held| held == chain.tip().seq) {
             continue;
         }
-        let standings = chain.iter().map(|held| (held.id(), chain.standing(held)));
-        struck.extend(standings.filter(|(_, standing)| match standing {
+        let out = |held: &&Held| match chain.standing(held) {
             EnvelopeStanding::Suspended | EnvelopeStanding::Disavowed | EnvelopeStanding::PostRemoval => true,
             EnvelopeStanding::Accepted | EnvelopeStanding::Unlinked => false,
-        }));
+        };
+        // What only this store holds and nobody keeps (4.12) must not be seen in a view: equal records show equal views.
+        let unkept = chain.unkept_of(chain.iter().filter(out).map(Held::id));
+        let kept = chain.iter().filter(out).filter(|held| !unkept.contains(&held.id()));
+        struck.extend(kept.map(|held| (held.id(), chain.standing(held))));
     }
     Arc::new(struck)
 }
