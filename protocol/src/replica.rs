@@ -12,6 +12,7 @@ mod peers;
 mod push;
 mod receive;
 mod serve;
+mod silence;
 mod status;
 mod sync;
 mod wait;
@@ -34,6 +35,7 @@ pub use write::content_digest;
 
 use peers::{Link, Peer};
 use push::History;
+use silence::Silences;
 use sync::Fetch;
 use wait::Waits;
 use write::Author;
@@ -83,6 +85,7 @@ pub struct Replica {
     author: Author,
     waits: Waits,
     told: charter::Told,
+    silences: Silences,
     counters: Counters,
     effects: VecDeque<Effect>,
 }
@@ -113,6 +116,7 @@ impl Replica {
             author: Author::new(key, stored.remembered, authoring, stored.signed),
             waits: Waits::default(),
             told: charter::Told::default(),
+            silences: Silences::new(),
             counters: Counters::default(),
             effects: VecDeque::new(),
         };
@@ -143,6 +147,7 @@ impl Replica {
             Input::Confirm(confirm) => self.confirm(&confirm),
             Input::Tick => {}
         }
+        self.keep_silence();
         self.wake();
         self.plan();
     }
@@ -202,6 +207,9 @@ impl Replica {
         if !changes.is_empty() {
             self.history.stale();
             self.effects.push_back(Effect::Changed(Box::new(changes.clone())));
+        }
+        if !changes.documents.is_empty() {
+            self.silences.documents_changed();
         }
         if changes.charter || !changes.rosters.is_empty() {
             self.control_changed();

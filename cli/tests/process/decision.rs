@@ -115,7 +115,7 @@ fn what_cannot_be_decided_is_refused_with_a_reason() {
         arrives(node, &proposal);
     }
     deu.run(&["decision", "object", &proposal]).fails(1, &["only the participant may write this: POL UKR"]);
-    pol.run(&["decision", "assent", "UKR/propose/zzzzzzzzzz"]).fails(1, &["names no proposal here", "hint:"]);
+    pol.run(&["decision", "assent", "UKR/propose/zzzzzzzzzz"]).fails(2, &["names no proposal here", "hint:"]);
     assert_eq!(ukr.run(&["decision", "withdraw", &proposal]).code, 0);
     until("the withdrawal arrives", || (pol.run(&["decision", "object", &proposal]).code == 1).then_some(()));
     pol.run(&["decision", "object", &proposal]).fails(1, &["withdrawn"]);

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::http::StatusCode;
 use comity_protocol::dossier::Seen;
+use comity_protocol::evaluate::State;
 use comity_protocol::ids::{Digest, Timestamp};
 use comity_protocol::statement::ledger::{Ledger, Snapshot};
+use comity_protocol::statement::silence::Silence;
 use comity_protocol::view::View;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -30,6 +32,8 @@ pub(super) struct Views {
     running: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     last: Arc<Mutex<Option<Last>>>,
+    /// What the chains last proved about proposals, with the digests of the state they prove it in.
+    silence: Arc<Mutex<Option<([Digest; 2], Arc<Silence>)>>>,
 }
 
 /// A view that may serve again.
@@ -88,6 +92,7 @@ impl Views {
             running: Arc::new(Semaphore::new(RUNNING_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             last: Arc::default(),
+            silence: Arc::default(),
         }
     }
 
@@ -100,6 +105,22 @@ impl Views {
         })?;
         let running = Arc::clone(&self.running).acquire_owned().await.expect("nobody closes the semaphore");
         Ok([asked, running])
+    }
+
+    /// Takes what a view is computed from, in the loop; what is dear in it is worked out once for each state.
+    fn take(&self, state: &State, as_of: Timestamp) -> Taken {
+        let digests = [state.state(), state.held()];
+        let mut last = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        let silence = match &*last {
+            Some((of, silence)) if *of == digests => Arc::clone(silence),
+            Some(_) | None => {
+                let silence = Arc::new(Silence::of(state));
+                *last = Some((digests, Arc::clone(&silence)));
+                silence
+            }
+        };
+        let snapshot = Snapshot::with_silence(state, silence);
+        Taken { state: digests, snapshot, seen: Seen::of(state), as_of }
     }
 
     fn outlook(&self, taken: Taken) -> Outlook {
@@ -174,19 +195,11 @@ impl Handle {
         look: impl FnOnce(&Outlook, A) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         let turn = self.views.turn().await?;
+        let views = self.views.clone();
         let take = move |reading: &Reading<'_>| {
             let as_of = as_of(moment.as_deref(), reading.now)?;
             let gathered = gather(reading)?;
-            let state = reading.state();
-            Ok((
-                Taken {
-                    state: [state.state(), state.held()],
-                    snapshot: Snapshot::of(state),
-                    seen: Seen::of(state),
-                    as_of,
-                },
-                gathered,
-            ))
+            Ok((views.take(reading.state(), as_of), gathered))
         };
         let (taken, gathered) = self.read(take).await?;
         let views = self.views.clone();
@@ -235,12 +248,7 @@ mod tests {
         let views = Views::new();
         let ask = |state: &comity_protocol::evaluate::State, ms: u64| {
             let as_of = Timestamp(FOUNDED_MS + Timestamp::DAY_MS + ms);
-            let outlook = views.outlook(Taken {
-                state: [state.state(), state.held()],
-                snapshot: Snapshot::of(state),
-                seen: Seen::of(state),
-                as_of,
-            });
+            let outlook = views.outlook(views.take(state, as_of));
             let mut expected = comity_protocol::view::view(state, as_of);
             assert_eq!(outlook.as_of(), as_of);
             expected.as_of = outlook.view.as_of;

@@ -486,6 +486,10 @@ impl Replica {
         });
         let fetches = self.fetching.values().map(super::sync::Fetch::abandoned_at);
         // A wish that waits for a token or an answer is looked at again a little later, never at once.
-        links.chain(fetches).min().map(|at| at.max(self.now.plus_ms(1)))
+        links
+            .chain(fetches)
+            .chain(self.silences.due(self.now, self.links.is_empty()))
+            .min()
+            .map(|at| at.max(self.now.plus_ms(1)))
     }
 }

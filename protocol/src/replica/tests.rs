@@ -7,6 +7,7 @@ mod lone;
 mod receipt;
 mod replay;
 mod rules;
+mod silence;
 mod stories;
 mod sync;
 mod world;

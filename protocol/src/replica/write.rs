@@ -8,7 +8,7 @@ use crate::effect::{
     Authoring, Effect, HaltReason, Idempotency, RecordWrite, Remembered, Replaces, SaveOp, Storage, WriteRefused,
     WriteRequest, Written,
 };
-use crate::envelope::{AttestedHeader, SignedHeader};
+use crate::envelope::{AttestedHeader, Header, SignedHeader};
 use crate::evaluate::{AuthorError, Element};
 use crate::guard::DraftWrite;
 use crate::ids::{Digest, EnvelopeId, Tip};
@@ -57,6 +57,12 @@ impl Author {
         author
     }
 
+    /// Signs a header around its body; nothing is changed yet.
+    pub(super) fn sign(&self, header: Header, body: Vec<u8>) -> Ready {
+        let SignedHeader { header, signature } = SignedHeader::sign(header, &self.key);
+        Ready { header: AttestedHeader::trusted(header, Some(signature)), body }
+    }
+
     fn remember(&mut self, answer: Remembered) {
         let age = self.next_age;
         self.next_age += 1;
@@ -73,7 +79,7 @@ impl Author {
 }
 
 /// An own envelope ready to be taken in.
-struct Ready {
+pub(super) struct Ready {
     header: AttestedHeader,
     body: Vec<u8>,
 }
@@ -175,8 +181,7 @@ impl Replica {
     fn build(&self, writes: Vec<RecordWrite>) -> Result<Ready, WriteRefused> {
         let drafts = writes.into_iter().map(|write| self.draft_write(write)).collect::<Result<Vec<_>, _>>()?;
         let (header, body) = self.state.next_change(&self.me, self.now, drafts).map_err(|error| self.refusal(error))?;
-        let SignedHeader { header, signature } = SignedHeader::sign(header, &self.author.key);
-        Ok(Ready { header: AttestedHeader::trusted(header, Some(signature)), body })
+        Ok(self.author.sign(header, body))
     }
 
     fn refusal(&self, error: AuthorError) -> WriteRefused {
@@ -217,7 +222,7 @@ impl Replica {
     }
 
     /// Takes in an own envelope: saved first, then spoken of.
-    fn take_own(&mut self, ready: Ready, remembered: Option<Remembered>) {
+    pub(super) fn take_own(&mut self, ready: Ready, remembered: Option<Remembered>) {
         let (tip, body_len) = (ready.header.tip(), ready.body.len());
         let bytes: std::sync::Arc<[u8]> = ready.body.into();
         let mut ops = vec![SaveOp::Header(ready.header.clone())];

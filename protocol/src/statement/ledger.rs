@@ -74,8 +74,12 @@ pub enum ResolveError {
 impl Snapshot {
     /// Takes a snapshot of a state.
     pub fn of(state: &State) -> Self {
+        Self::with_silence(state, Arc::new(Silence::of(state)))
+    }
+
+    /// Takes a snapshot of a state whose silence was worked out before.
+    pub fn with_silence(state: &State, silence: Arc<Silence>) -> Self {
         let tables = state.nations().map(|member| (member.id, state.section(&member.id).table().clone()));
-        let silence = Arc::new(Silence::of(state));
         Self { nations: state.nations().map(name).collect(), tables: tables.collect(), silence, struck: struck(state) }
     }
 
