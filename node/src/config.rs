@@ -113,6 +113,11 @@ pub struct Config {
     pub api_read_gid: Setting<Option<u32>>,
     /// Group whose members may read and write over the socket.
     pub api_author_gid: Setting<Option<u32>>,
+    /// Pause between two witness envelopes of this node, if it is its nation's witness, while there is something new to
+    /// acknowledge.
+    pub witness_on_change_ms: Setting<u64>,
+    /// The same while there is not.
+    pub witness_heartbeat_ms: Setting<u64>,
 }
 
 /// Something that is on or off.

@@ -88,6 +88,8 @@ fn replica_figures(own: &mut Registry, reading: &Reading<'_>) {
         ("controls_asked", "Control pages asked for", counters.controls_asked),
         ("requests_served", "Requests of peers answered", counters.requests_served),
         ("written", "Own envelopes written", counters.written),
+        ("witnessed", "Own witness envelopes written", counters.witnessed),
+        ("ids_asked", "Cuts asked for by their id", counters.ids_asked),
         ("writes_refused", "Own writes refused", counters.writes_refused),
         ("promoted", "Links promoted from the lobby", counters.promoted),
         ("refused_not_in_roster", "Links of keys that no roster lists", counters.refused_not_in_roster),

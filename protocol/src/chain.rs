@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+use crate::body::KIND_WITNESS;
 use crate::envelope::{AttestedHeader, Header};
 use crate::ids::{AllianceId, AuthorId, Digest, EnvelopeId, Tip};
 use crate::keys::Signature;
@@ -31,6 +32,8 @@ pub struct Held {
     jump: u32,
     kind: u16,
     linked: bool,
+    /// Linked, and its body and all below it are held: only then is its body read (spec 4.3.4).
+    complete: bool,
 }
 
 /// What the strata below say about an author: it decides how far its chain counts.
@@ -165,6 +168,8 @@ pub struct Chain {
     vouched: Vec<EnvelopeId>,
     /// Headers that linked since the evaluation last looked.
     fresh: Vec<Tip>,
+    /// Witness envelopes that became complete since then.
+    spoken: Vec<Tip>,
     heads: OnceLock<Vec<Head>>,
 }
 
@@ -224,6 +229,11 @@ impl Held {
         self.linked
     }
 
+    /// Whether it is linked and its body and all bodies below it are held: only then is its body read (spec 4.3.4).
+    pub const fn complete(&self) -> bool {
+        self.complete
+    }
+
     /// Bytes of the chain's quota used up to and including it; 0 while not linked.
     pub const fn cum(&self) -> u64 {
         self.cum
@@ -261,6 +271,7 @@ impl Chain {
             incomplete: None,
             vouched: Vec::new(),
             fresh: Vec::new(),
+            spoken: Vec::new(),
             heads: OnceLock::new(),
         }
     }
@@ -486,6 +497,7 @@ impl Chain {
             jump: node,
             kind: header.kind,
             linked: false,
+            complete: false,
         });
         if self.nodes_at(header.seq).next().is_some() {
             self.fork = Some(self.fork.map_or(header.seq, |fork| fork.min(header.seq)));
@@ -506,6 +518,7 @@ impl Chain {
         }
         self.node_mut(node).body = Some(body.clone());
         self.heads = OnceLock::new();
+        self.complete_up(node);
         true
     }
 
@@ -574,6 +587,29 @@ impl Chain {
     /// Takes the headers that linked since this was last asked.
     pub(crate) fn take_fresh(&mut self) -> Vec<Tip> {
         std::mem::take(&mut self.fresh)
+    }
+
+    /// Takes the witness envelopes that became complete since this was last asked.
+    pub(crate) fn take_spoken(&mut self) -> Vec<Tip> {
+        std::mem::take(&mut self.spoken)
+    }
+
+    /// A header linked, or got its body: it may be complete now, and with it what stands above.
+    fn complete_up(&mut self, first: u32) {
+        let mut ready = vec![first];
+        while let Some(node) = ready.pop() {
+            let held = self.node(node);
+            let below = held.seq == 1 || self.node(held.parent).complete;
+            if held.complete || !held.linked || held.body.is_none() || !below {
+                continue;
+            }
+            let (tip, witness) = (held.tip(), held.kind == KIND_WITNESS);
+            ready.extend(self.nodes_at(tip.seq + 1).filter(|&child| self.node(child).prev == tip.id));
+            if witness {
+                self.spoken.push(tip);
+            }
+            self.node_mut(node).complete = true;
+        }
     }
 
     /// Names the headers to which the path is kept if the chain forks (spec 4.12 (b) and (d)), ascending.
@@ -684,6 +720,7 @@ impl Chain {
                     held.parent = parent.unwrap_or(node);
                     held.jump = jump;
                     self.fresh.push(Tip { seq: header.seq, id });
+                    self.complete_up(node);
                     self.linked_to = self.linked_to.max(header.seq);
                     ready.extend(self.waiting.remove(&id).unwrap_or_default());
                 }

@@ -675,4 +675,18 @@ pub enum Alarm {
         /// The peer.
         peer: AuthorKey,
     },
+    /// Nations acknowledge an envelope that nobody has delivered for ten minutes (4.13).
+    Withheld {
+        /// Its author.
+        author: AuthorId,
+        /// Its sequence number.
+        seq: u64,
+        /// The nations that say they hold it, ascending.
+        witnesses: Vec<NationId>,
+    },
+    /// A peer that holds the same set evaluates it differently: one of the two is broken (4.5.6).
+    Divergence {
+        /// The peer.
+        peer: AuthorKey,
+    },
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 
 use automerge::Automerge;
 
-use crate::body::KIND_WITNESS;
 use crate::chain::{AuthorStatus, Chain, EnvelopeStanding, Held, PathChange};
 use crate::charter::{Anchor, Charter, CharterMember};
 use crate::control::VerifiedControl;
@@ -154,8 +153,6 @@ struct Touched {
     authors: BTreeSet<AuthorId>,
     /// The author of the last element: elements come in runs.
     last: Option<AuthorId>,
-    /// Witness envelopes whose bodies are new.
-    witnessed: BTreeMap<AuthorId, Vec<Tip>>,
 }
 
 impl State {
@@ -253,9 +250,6 @@ impl State {
         if chain.attach(&id, bytes) {
             touched.authors.insert(author);
             changes.bodies.push(id);
-            if let Some(held) = chain.get(&id).filter(|held| held.kind() == KIND_WITNESS) {
-                touched.witnessed.entry(author).or_default().push(held.tip());
-            }
         }
     }
 
@@ -310,8 +304,8 @@ impl State {
         }
         for author in &touched.authors {
             let standing = self.key_standing(author);
-            let new = touched.witnessed.get(author).map_or(&[][..], Vec::as_slice);
-            moved.extend(self.acknowledgements.hear(&self.chains, author, standing, new));
+            let new = self.chains.get_mut(author).map_or_else(Vec::new, Chain::take_spoken);
+            moved.extend(self.acknowledgements.hear(&self.chains, author, standing, &new));
         }
         let Some(charter) = self.controls.course().versions.last() else { return };
         let concerned: BTreeSet<AuthorId> =

@@ -139,6 +139,14 @@ pub const SEEK_RETRY_MS: u64 = 2_000;
 pub const SEEK_RETRY_MAX_MS: u64 = 300_000;
 /// A range is given up after this long, so that a slow peer does not keep others from delivering it.
 pub const FETCH_MAX_MS: u64 = 120_000;
+/// What nations acknowledge and nobody delivers for this long is withheld.
+pub const WITHHELD_MS: u64 = 600_000;
+/// How often what is acknowledged and not held is looked at.
+pub const WITHHELD_STEP_MS: u64 = 60_000;
+/// Envelopes of one author watched for being withheld; more say nothing new.
+pub const WITHHELD_WATCHED_MAX: usize = 16;
+/// First step down below a cut that does not link; doubles with every step.
+pub const CUT_STEP: u64 = 256;
 /// Headers of a forked chain held beyond what every store keeps, before they are forgotten.
 pub const HEADERS_UNKEPT_MAX: usize = 4_096;
 /// Control records held beyond those kept, before they are forgotten.

@@ -110,6 +110,8 @@ pub struct Hello {
     pub control: Digest,
     /// Digest of the chains held (spec 4.5.6).
     pub held: Digest,
+    /// Digest of what the evaluation finds, at the same moment (spec 4.5.6): equal sets must give equal ones.
+    pub state: Digest,
     /// The node's clock, for the operator only (D8).
     pub time_ms: u64,
 }
@@ -353,7 +355,12 @@ impl PushedEnvelope {
 impl Hello {
     fn encode(&self, out: &mut Writer) {
         out.u8(self.wire_min).u8(self.wire_max).u16(self.rules_max).id(&self.alliance).id(&self.nation);
-        out.u64(self.charter_height).id(&self.charter).id(&self.control).id(&self.held).u64(self.time_ms);
+        out.u64(self.charter_height)
+            .id(&self.charter)
+            .id(&self.control)
+            .id(&self.held)
+            .id(&self.state)
+            .u64(self.time_ms);
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -367,6 +374,7 @@ impl Hello {
             charter: input.id()?,
             control: input.id()?,
             held: input.id()?,
+            state: input.id()?,
             time_ms: decode_time(input)?,
         })
     }

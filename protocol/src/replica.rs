@@ -8,6 +8,7 @@ mod bucket;
 mod charter;
 mod confirm;
 mod carried;
+mod cuts;
 mod peers;
 mod push;
 mod receive;
@@ -16,6 +17,8 @@ mod silence;
 mod status;
 mod sync;
 mod wait;
+mod watch;
+mod witness;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -31,13 +34,18 @@ use crate::limits::STOOD_STILL_MS;
 use crate::rules::{Rule, Rules};
 
 pub use status::{Counters, Lag, PeerStanding, PeerStatus};
+pub use watch::Withheld;
+pub use witness::WitnessCadence;
 pub use write::content_digest;
 
+use cuts::Cuts;
 use peers::{Link, Peer};
 use push::History;
 use silence::Silences;
 use sync::Fetch;
 use wait::Waits;
+use watch::Watch;
+use witness::Witness;
 use write::Author;
 
 /// Who a node is.
@@ -51,6 +59,8 @@ pub struct Config {
     pub key: SecretKey,
     /// Entropy for jitter, drawn by the caller; no secret and no promise rests on it.
     pub seed: u64,
+    /// How often the node speaks as its nation's witness, if it is that.
+    pub witness: WitnessCadence,
 }
 
 /// What a store held when the node started.
@@ -86,6 +96,9 @@ pub struct Replica {
     waits: Waits,
     told: charter::Told,
     silences: Silences,
+    witness: Witness,
+    watch: Watch,
+    cuts: Cuts,
     counters: Counters,
     effects: VecDeque<Effect>,
 }
@@ -93,7 +106,7 @@ pub struct Replica {
 impl Replica {
     /// Takes up what a store held; the first effect tells whom the handshake may let in.
     pub fn new(config: Config, rules: Rules, stored: Stored) -> Self {
-        let Config { alliance, nation, key, seed } = config;
+        let Config { alliance, nation, key, seed, witness } = config;
         let me = AuthorId { nation, key: key.public() };
         let authoring = match stored.authoring {
             Authoring::Restored { .. } if !rules.keeps(Rule::RefuseWithoutSentinel) => Authoring::Free,
@@ -117,12 +130,16 @@ impl Replica {
             waits: Waits::default(),
             told: charter::Told::default(),
             silences: Silences::new(),
+            witness: Witness::new(witness),
+            watch: Watch::default(),
+            cuts: Cuts::default(),
             counters: Counters::default(),
             effects: VecDeque::new(),
         };
         replica.admission_changed();
         replica.tell_lost_anchor();
         replica.tell_conflicts();
+        replica.look_for_cuts();
         replica
     }
 
@@ -206,6 +223,9 @@ impl Replica {
         self.tell_conflicts();
         if !changes.is_empty() {
             self.history.stale();
+            self.note_change(&changes);
+            self.look_for_cuts_after(&changes);
+            self.watch.begin(&self.state, self.now);
             self.effects.push_back(Effect::Changed(Box::new(changes.clone())));
         }
         if !changes.documents.is_empty() {

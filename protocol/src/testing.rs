@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::body::{Body, ChangeBody, KIND_CHANGE};
+use crate::body::{Ack, Body, ChangeBody, KIND_CHANGE, WitnessBody};
 use crate::charter::{Anchor, Charter};
 use crate::control::{
     CharterChange, ControlRecord, Genesis, KeyStatus, Member, Motion, Params, Roster, RosterKey, SignedGenesis,
@@ -11,7 +11,7 @@ use crate::control::{
 use crate::envelope::{AttestedHeader, Header, SignedHeader, body_hash};
 use crate::evaluate::{AuthorError, Element, State};
 use crate::guard::DraftWrite;
-use crate::ids::{AllianceId, AuthorId, ControlId, NationId, Timestamp, Tip};
+use crate::ids::{AllianceId, AuthorId, CharterId, ControlId, Digest, NationId, Timestamp, Tip};
 use crate::keys::{SecretKey, sha256};
 use crate::value::{Fields, OpId, Value, record_id_from};
 
@@ -337,6 +337,18 @@ impl TestEnvelope {
     pub fn bare_header(&self) -> Element {
         Element::Header(AttestedHeader::trusted(self.header.header().clone(), None))
     }
+}
+
+/// Returns the body of a witness that acknowledges one envelope and says nothing else.
+pub fn witness_of(author: AuthorId, tip: Tip) -> Body {
+    Body::Witness(WitnessBody {
+        height: 0,
+        charter: CharterId::ZERO,
+        rosters: Vec::new(),
+        acks: vec![Ack { author, tip }],
+        frontier: Digest::ZERO,
+        state: Digest::ZERO,
+    })
 }
 
 /// Returns a first version of a record with one text field.

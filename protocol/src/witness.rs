@@ -1,7 +1,8 @@
 //! Stratum 3a, acknowledgements (spec 4.5.3): what each nation's witness says it holds, and what is final by that.
 //!
 //! An acknowledgement is a raw fact: whether the witness's own chain is accepted plays no part, so this stratum stands below
-//! the chains' acceptance.
+//! the chains' acceptance. It is read, as every body is, once all bodies below it are held (4.3.4): two nodes with equal
+//! `held` digests have read the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -100,12 +101,25 @@ impl Acknowledgements {
         all.filter(move |waiting| waiting.nation == *nation).map(|waiting| waiting.tip)
     }
 
+    /// Whether anything is acknowledged that is not held, or not linked.
+    pub fn any_absent(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Returns the lowest `limit` headers of an author that are acknowledged and not held, or not linked, each with a nation
+    /// that says so.
+    pub fn absent_for(&self, author: &AuthorId, limit: usize) -> Vec<(Tip, NationId)> {
+        let of_it = |waiting: &&Waiting| waiting.author == *author;
+        let all = self.waiting.range(first_of(*author)..).take_while(of_it);
+        all.map(|waiting| (waiting.tip, waiting.nation)).take(limit).collect()
+    }
+
     fn said(&self, nation: &NationId, author: &AuthorId) -> Option<&Said> {
         self.authors.get(author)?.nations.get(nation)
     }
 
-    /// Takes in what the witness key `of` said in these envelopes, whose bodies are new, or all of it where its standing
-    /// changed. Returns the authors of whose chains a nation acknowledges something else at the top now.
+    /// Takes in what the witness key `of` said in these envelopes, which are complete since now, or all of it where its
+    /// standing changed. Returns the authors of whose chains a nation acknowledges something else at the top now.
     pub(crate) fn hear(
         &mut self,
         chains: &Chains,
@@ -155,7 +169,7 @@ impl Acknowledgements {
     ) -> BTreeSet<AuthorId> {
         let mut changed = BTreeSet::new();
         let Some(scope) = self.scopes.get(&witness.author()).copied() else { return changed };
-        for held in envelopes.filter(|held| scope.covers(witness, held)) {
+        for held in envelopes.filter(|held| held.complete() && scope.covers(witness, held)) {
             let Some(said) = said_in(held) else { continue };
             let named = (said.height, said.charter, held.tip());
             self.charters.entry(witness.author().nation).or_default().insert(named);

@@ -362,6 +362,7 @@ fn frames() -> Vec<(&'static str, &'static str, Frame)> {
         charter,
         control: digest,
         held: digest,
+        state: digest,
         time_ms: 7,
     };
     let run = Run {

@@ -13,7 +13,7 @@ use comity_protocol::effect::{Authoring, Effect, Input, RecordWrite, Replaces, R
 use comity_protocol::evaluate::{Element, evaluate};
 use comity_protocol::ids::{AllianceId, AuthorKey, ControlId, NationId, RootKey, Tip};
 use comity_protocol::keys::SecretKey;
-use comity_protocol::replica::{Config, Replica, Stored};
+use comity_protocol::replica::{Config, Replica, Stored, WitnessCadence};
 use comity_protocol::rules::Rules;
 use comity_protocol::value::{Fields, Value, record_id_from};
 
@@ -98,7 +98,13 @@ impl Lab {
         let elements = self.control.iter().cloned().map(Element::Control).collect();
         let state = evaluate(Anchor::founding(self.alliance), elements);
         let key = self.home(index).node_key()?;
-        let config = Config { alliance: self.alliance, nation: self.nations[index], key, seed: 1 };
+        let config = Config {
+            alliance: self.alliance,
+            nation: self.nations[index],
+            key,
+            seed: 1,
+            witness: WitnessCadence::NEVER,
+        };
         Ok(Replica::new(
             config,
             Rules::default(),

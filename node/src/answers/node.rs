@@ -117,6 +117,7 @@ pub fn status(reading: &Reading<'_>, network: &NetStatus) -> Status {
     };
     let mut warnings = warnings(&status);
     warnings.extend(charter_warnings(state, &me.nation));
+    warnings.extend(seen_over_time(reading));
     Status { warnings, ..status }
 }
 
@@ -169,6 +170,26 @@ fn charter_warnings(state: &State, own: &NationId) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// What is withheld from this node, and who evaluates the same record differently.
+fn seen_over_time(reading: &Reading<'_>) -> Vec<String> {
+    let state = reading.state();
+    let withheld = reading.replica.withheld().into_iter().map(|withheld| {
+        let by: Vec<String> = withheld.witnesses.iter().map(|nation| code(state, nation)).collect();
+        let (nation, node, seq) = (code(state, &withheld.author.nation), withheld.author.key.hex(), withheld.seq);
+        format!(
+            "envelope {seq} of node {node} of {nation} is withheld: {} acknowledged it, nobody delivers it",
+            by.join(", ")
+        )
+    });
+    let diverging = reading.replica.diverging().into_iter().map(|peer| {
+        format!(
+            "node {} holds the same record and evaluates it differently: one of the two nodes is broken",
+            peer.hex()
+        )
+    });
+    withheld.chain(diverging).collect()
 }
 
 /// The median, so that one wrong clock among the peers raises no alarm.

@@ -22,6 +22,16 @@ pub(super) struct FileConfig {
     pub(super) store: FileStore,
     #[serde(default)]
     pub(super) api: FileApi,
+    #[serde(default)]
+    pub(super) witness: FileWitness,
+}
+
+/// The `[witness]` table.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileWitness {
+    pub(super) on_change_ms: Option<Spanned<u64>>,
+    pub(super) heartbeat_ms: Option<Spanned<u64>>,
 }
 
 /// The `[store]` table.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use comity_protocol::replica::WitnessCadence;
 use toml::Spanned;
 
 use super::file::{self, FileConfig};
@@ -19,7 +20,7 @@ type Found<T> = Option<(T, Source)>;
 pub(super) fn load(home: &Path, env: impl Fn(&str) -> Option<OsString>, flags: &Flags) -> Result<Config, ConfigError> {
     let path = home.join(FILE_NAME);
     let text = file::read(&path)?;
-    let FileConfig { listen, peers, mdns, learn_addresses, redial_max, log, log_format, store, api } =
+    let FileConfig { listen, peers, mdns, learn_addresses, redial_max, log, log_format, store, api, witness } =
         file::parse(&path, &text)?;
     let places = Places { text: &text, env: &env };
 
@@ -90,6 +91,16 @@ pub(super) fn load(home: &Path, env: impl Fn(&str) -> Option<OsString>, flags: &
         api_origins: texts(places.list("COMITY_API_ORIGINS", api.origins)?),
         api_read_gid: gid("api.read_gid", places.one("COMITY_API_READ_GID", api.read_gid)?)?,
         api_author_gid: gid("api.author_gid", places.one("COMITY_API_AUTHOR_GID", api.author_gid)?)?,
+        witness_on_change_ms: milliseconds(
+            "witness.on_change_ms",
+            places.one("COMITY_WITNESS_ON_CHANGE_MS", witness.on_change_ms)?,
+            WitnessCadence::default().on_change_ms,
+        )?,
+        witness_heartbeat_ms: milliseconds(
+            "witness.heartbeat_ms",
+            places.one("COMITY_WITNESS_HEARTBEAT_MS", witness.heartbeat_ms)?,
+            WitnessCadence::default().heartbeat_ms,
+        )?,
     })
 }
 
@@ -187,6 +198,11 @@ fn switch(key: &'static str, found: Found<String>, default: Switch) -> Result<Se
 
 fn gid(key: &'static str, found: Found<String>) -> Result<Setting<Option<u32>>, ConfigError> {
     parsed(key, found, None, "a group number", |text| text.parse().ok().map(Some))
+}
+
+fn milliseconds(key: &'static str, found: Found<String>, default: u64) -> Result<Setting<u64>, ConfigError> {
+    let read = |text: &str| text.parse().ok().filter(|ms| (100..=86_400_000).contains(ms));
+    parsed(key, found, default, "whole milliseconds from 100 to 86400000", read)
 }
 
 fn duration(text: &str) -> Option<Duration> {

@@ -45,6 +45,8 @@ impl Config {
             shown("api.origins", &self.api_origins, |list| texts(list)),
             shown("api.read_gid", &self.api_read_gid, |gid| json!(gid)),
             shown("api.author_gid", &self.api_author_gid, |gid| json!(gid)),
+            shown("witness.on_change_ms", &self.witness_on_change_ms, |ms| json!(ms)),
+            shown("witness.heartbeat_ms", &self.witness_heartbeat_ms, |ms| json!(ms)),
         ]
     }
 

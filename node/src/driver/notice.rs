@@ -141,6 +141,23 @@ pub(super) fn alarm(changes: &broadcast::Sender<Change>, alarm: &Alarm, state: &
             let detail = Some("this peer broke the protocol three times and is left alone for a while".to_owned());
             Change { nation: nation_of(state, peer), node: Some(peer.hex()), detail, ..event("alarm") }
         }
+        Alarm::Withheld { author, seq, witnesses } => {
+            let by: Vec<String> = witnesses.iter().map(|nation| answers::code(state, nation)).collect();
+            warn!(nation = %author.nation.short(), node = %author.key.short(), seq, by = %by.join(" "), "an envelope is withheld");
+            Change {
+                nation: Some(answers::code(state, &author.nation)),
+                node: Some(author.key.hex()),
+                seq: Some(*seq),
+                detail: Some(format!("{} acknowledged it, and nobody has delivered it for ten minutes", by.join(", "))),
+                ..event("withheld")
+            }
+        }
+        Alarm::Divergence { peer } => {
+            warn!(peer = %peer.short(), "a peer holds the same record and evaluates it differently");
+            let detail = "this peer holds the same record and evaluates it differently: one of the two nodes is broken";
+            let detail = Some(detail.to_owned());
+            Change { nation: nation_of(state, peer), node: Some(peer.hex()), detail, ..event("divergence") }
+        }
     };
     tell(changes, change);
 }

@@ -86,6 +86,7 @@ pub(super) struct Make {
     key: SecretKey,
     identity: Identity,
     seed: u64,
+    witness: replica::WitnessCadence,
 }
 
 impl Make {
@@ -99,6 +100,7 @@ impl Make {
             nation: self.identity.nation,
             key: self.key.clone(),
             seed: self.seed,
+            witness: self.witness,
         };
         Replica::new(config, Rules::default(), Stored { state, remembered, authoring, signed })
     }
@@ -190,7 +192,11 @@ fn parts(config: &Config, key: SecretKey, store: &Store, registry: &mut Registry
         started: clock.now(),
         store_bytes_max: config.store_bytes_max.value,
     };
-    let make = Make { key: key.clone(), identity, seed: getrandom::u64().map_err(StartError::Entropy)? };
+    let witness = replica::WitnessCadence {
+        on_change_ms: config.witness_on_change_ms.value,
+        heartbeat_ms: config.witness_heartbeat_ms.value,
+    };
+    let make = Make { key: key.clone(), identity, seed: getrandom::u64().map_err(StartError::Entropy)?, witness };
     let own_damage = own_damage(&loaded);
     warn_if_stopped(loaded.authoring);
     let replica = make.replica(loaded);

@@ -74,6 +74,7 @@ impl Chain {
         rebuilt.vouched.clone_from(&self.vouched);
         rebuilt.settle(self.status, self.witnessed);
         rebuilt.fresh = std::mem::take(&mut self.fresh);
+        rebuilt.spoken = std::mem::take(&mut self.spoken);
         *self = rebuilt;
         forgotten
     }
@@ -82,6 +83,7 @@ impl Chain {
         self.insert(&crate::envelope::AttestedHeader::trusted(header, held.signature.as_deref().copied()));
         if let Some(&node) = self.by_id.get(&held.id) {
             self.node_mut(node).body.clone_from(&held.body);
+            self.complete_up(node);
         }
     }
 

@@ -65,6 +65,13 @@ impl State {
         })
     }
 
+    /// The state digest, unless a document would have to be built for it: what nobody reads is not built because a peer says
+    /// Hello.
+    pub fn state_at_hand(&self) -> Option<Digest> {
+        let built = self.sections.values().all(|section| section.get().is_some());
+        (built || self.digests.state.get().is_some()).then(|| self.state())
+    }
+
     /// Digest of what the evaluation found: charter, rosters, chains and documents.
     ///
     /// A roster's flags are one byte, 1 for a fork and 2 for a missing floor, with the fork's version behind it; an author's

@@ -76,8 +76,17 @@ fn run() -> impl Strategy<Value = Run> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    ((any::<u8>(), any::<u8>(), any::<u16>()), id(), id(), any::<u64>(), id(), id(), id(), time()).prop_map(
-        |((wire_min, wire_max, rules_max), alliance, nation, charter_height, charter, control, held, time_ms)| Hello {
+    ((any::<u8>(), any::<u8>(), any::<u16>()), id(), id(), any::<u64>(), id(), id(), (id(), id()), time()).prop_map(
+        |(
+            (wire_min, wire_max, rules_max),
+            alliance,
+            nation,
+            charter_height,
+            charter,
+            control,
+            (held, state),
+            time_ms,
+        )| Hello {
             wire_min,
             wire_max,
             rules_max,
@@ -87,6 +96,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             charter,
             control,
             held,
+            state,
             time_ms,
         },
     )
@@ -377,15 +387,17 @@ fn golden_frames_of_digests_control_and_frontiers() {
                 charter: Id::new([1; 32]),
                 control: Id::new([4; 32]),
                 held: Id::new([5; 32]),
+                state: Id::new([6; 32]),
                 time_ms: 0x0102,
             }),
             format!(
-                "0001 01 01 0001 {} {} 0000000000000000 {} {} {} 0000000000000102",
+                "0001 01 01 0001 {} {} 0000000000000000 {} {} {} {} 0000000000000102",
                 hex_id(1),
                 hex_id(2),
                 hex_id(1),
                 hex_id(4),
-                hex_id(5)
+                hex_id(5),
+                hex_id(6)
             ),
         ),
         (

@@ -345,6 +345,7 @@ impl Replica {
             charter: self.state.charter_id(),
             control: self.state.control(),
             held: self.state.held(),
+            state: self.state.state_at_hand().unwrap_or(Digest::ZERO),
             time_ms: self.now.0.min(crate::limits::TIME_MS_MAX),
         }
     }
@@ -364,7 +365,9 @@ impl Replica {
         let (now, control) = (self.now, self.state.control());
         let Some(link) = self.links.get_mut(&id) else { return false };
         link.peer_control = Some(hello.control);
-        let full = link.is_full();
+        let (full, key) = (link.is_full(), link.peer);
+        self.compare_states(key, hello);
+        let Some(link) = self.links.get_mut(&id) else { return false };
         if hello.control != control {
             link.control_due = Some(now);
         }
@@ -424,6 +427,8 @@ impl Replica {
             self.wake_link(id);
         }
         self.abandon_stuck_fetches();
+        self.watch_if_due();
+        self.witness_if_due();
     }
 
     fn wake_link(&mut self, id: LinkId) {
@@ -486,10 +491,8 @@ impl Replica {
         });
         let fetches = self.fetching.values().map(super::sync::Fetch::abandoned_at);
         // A wish that waits for a token or an answer is looked at again a little later, never at once.
-        links
-            .chain(fetches)
-            .chain(self.silences.due(self.now, self.links.is_empty()))
-            .min()
-            .map(|at| at.max(self.now.plus_ms(1)))
+        let own = [self.witness_due(), self.watch.due(), self.cut_due()].into_iter().flatten();
+        let silences = self.silences.due(self.now, self.links.is_empty());
+        links.chain(fetches).chain(own).chain(silences).min().map(|at| at.max(self.now.plus_ms(1)))
     }
 }

@@ -282,6 +282,7 @@ impl Replica {
                     seek.linked(first_seq);
                 }
             }
+            Receipt::ParentMissing { .. } if self.leads_to_cut(&author, &headers) => self.take_run(id, author, items),
             Receipt::ParentMissing { .. } => {
                 self.counters.fork_hints += 1;
                 self.go_deeper(id, author, first_seq);
@@ -355,8 +356,11 @@ impl Replica {
         let changes = self.admit(batch.elements, batch.ops);
         // What a forked chain does not keep was forgotten again at once; who shows it must not be asked for it over and over.
         let new = changes.headers.iter().chain(&changes.bodies).any(|id| self.state.envelope(id).is_some());
-        if new && let Some(fetch) = self.fetching.get_mut(&author) {
-            fetch.progress = true;
+        if new {
+            self.cut_progress(&author);
+            if let Some(fetch) = self.fetching.get_mut(&author) {
+                fetch.progress = true;
+            }
         }
         self.pass_on(from, &accepted_of(batch.fresh, &changes));
         self.forget_unkept(&[author]);

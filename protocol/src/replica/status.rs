@@ -39,6 +39,10 @@ pub struct Counters {
     pub requests_served: u64,
     /// Own envelopes written.
     pub written: u64,
+    /// Own witness envelopes written, beside these.
+    pub witnessed: u64,
+    /// Envelopes asked for by their id.
+    pub ids_asked: u64,
     /// Own writes refused.
     pub writes_refused: u64,
     /// Links promoted from the lobby.

@@ -10,7 +10,7 @@ use super::peers::{ControlPass, Fault};
 use crate::chain::{AuthorStatus, Chain, Head};
 use crate::effect::{CloseReason, Effect, ExchangeId, LinkId, Storage};
 use crate::frontier::FrontierEntry;
-use crate::ids::{AuthorId, Timestamp};
+use crate::ids::{AuthorId, EnvelopeId, Timestamp};
 use crate::limits::{
     CONTROL_HAVE_MAX, EXCHANGE_IDLE_MS, EXCHANGES_PER_LINK_MAX, FETCH_MAX_MS, FORK_BRANCH_HEADERS_MAX,
     FRONTIER_SPACING_MS, SEEK_RETRY_MAX_MS, SEEK_RETRY_MS, SIGNATURE_POINT_SEQ,
@@ -29,6 +29,10 @@ pub(super) enum Exchange {
     Frontier,
     /// A range of this author's chain.
     Range { author: AuthorId },
+    /// The end of this author's chain as a roster or charter names it.
+    ById { author: AuthorId, id: EnvelopeId },
+    /// A range of this author's chain that leads to such an end.
+    CutRange { author: AuthorId },
 }
 
 /// A range on its way.
@@ -99,7 +103,7 @@ impl Fetch {
 }
 
 impl Replica {
-    fn ask(&mut self, id: LinkId, exchange: Exchange, frame: &Frame) -> Option<ExchangeId> {
+    pub(super) fn ask(&mut self, id: LinkId, exchange: Exchange, frame: &Frame) -> Option<ExchangeId> {
         let now = self.now;
         let number = self.fresh_exchange();
         let link = self.links.get_mut(&id)?;
@@ -214,6 +218,10 @@ impl Replica {
                 }
                 self.run_came(id, run);
             }
+            (Exchange::CutRange { author }, Frame::Run(run)) if run.author == author => self.run_came(id, run),
+            (Exchange::ById { author, id: wanted }, Frame::ByIdReply(items)) => {
+                self.by_id_came(id, author, wanted, items);
+            }
             _ => self.strike(id, Fault::Reply),
         }
     }
@@ -246,6 +254,7 @@ impl Replica {
                 self.fetching.remove(&author);
                 self.fetch_ended(id, author, progress, now);
             }
+            Exchange::ById { author, .. } | Exchange::CutRange { author } => self.cut_answered(author),
         }
     }
 
@@ -310,6 +319,7 @@ impl Replica {
         match open {
             // The next Hello of the regular kind, or the next heartbeat that differs, starts again.
             Exchange::Hello | Exchange::Frontier | Exchange::Control { .. } => {}
+            Exchange::ById { author, .. } | Exchange::CutRange { author } => self.cut_answered(author),
             Exchange::Range { author } => {
                 if self.fetching.get(&author).is_some_and(|fetch| fetch.exchange == exchange) {
                     self.fetching.remove(&author);
@@ -377,6 +387,7 @@ impl Replica {
         if self.storage == Storage::Full || !self.rules.keeps(Rule::AskForMissing) {
             return;
         }
+        self.ask_for_cuts();
         let now = self.now;
         let mut wishes: BTreeMap<AuthorId, Vec<LinkId>> = BTreeMap::new();
         let mut forks: BTreeSet<AuthorId> = BTreeSet::new();
@@ -393,9 +404,15 @@ impl Replica {
         let mut wishes: Vec<(AuthorId, Vec<LinkId>)> = wishes.into_iter().collect();
         wishes.sort_by_key(|(author, _)| (!forks.contains(author), *author));
         for (author, links) in wishes {
-            // Of the links that show an author's chain the least busy one is asked.
+            // Of the links that show an author's chain the least busy one is asked, of what is withheld first those of the
+            // nations that say they hold it.
             let load = |id: &LinkId| self.links.get(id).map_or(usize::MAX, |link| link.exchanges.len());
-            if let Some(id) = links.into_iter().min_by_key(|id| (load(id), *id)) {
+            let witnesses = self.watch.witnesses_of(&author);
+            let other = |id: &LinkId| {
+                let nation = self.links.get(id).and_then(|link| self.peers.get(&link.peer)?.nation);
+                !nation.is_some_and(|nation| witnesses.contains(&nation))
+            };
+            if let Some(id) = links.into_iter().min_by_key(|id| (other(id), load(id), *id)) {
                 self.fetch(id, author);
             }
         }

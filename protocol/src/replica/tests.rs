@@ -10,5 +10,6 @@ mod rules;
 mod silence;
 mod stories;
 mod sync;
+mod witness;
 mod world;
 mod write;

@@ -174,6 +174,7 @@ impl Replica {
             version,
         });
         self.take_own(ready, remembered);
+        self.counters.written += 1;
         Ok(Written { record, version, replayed: false, held_by: Vec::new() })
     }
 
@@ -241,7 +242,6 @@ impl Replica {
             self.author.late.extend(ops);
         }
         self.push_own(tip, body_len);
-        self.counters.written += 1;
     }
 
     /// Asks for the saves that were held back, now that a driver has carried out what rests on them.

@@ -1,7 +1,7 @@
 //! Homes and processes: how a node is founded and started, and how it ends.
 
 use comity_protocol::effect::Input;
-use comity_protocol::replica::Config;
+use comity_protocol::replica::{Config, WitnessCadence};
 use rand::RngExt as _;
 
 use super::check::{self, Violation};
@@ -22,6 +22,8 @@ impl World {
             nation: test.id,
             key: test.nodes[node].key.clone(),
             seed: self.rng.random(),
+            // A plan's traces do not count witness words yet.
+            witness: WitnessCadence::NEVER,
         };
         let name = format!("{}-{}", test.code, node + 1);
         let founding = self.alliance.control();

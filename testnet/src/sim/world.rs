@@ -360,6 +360,10 @@ impl World {
             }
             Alarm::AnchorLost { height } => format!("the anchored version {height} is lost"),
             Alarm::StruckOut { peer } => format!("{} struck out", self.name_of(peer)),
+            Alarm::Withheld { author, seq, witnesses } => {
+                format!("{} {seq} is withheld, seen by {}", self.name_of(&author.key), witnesses.len())
+            }
+            Alarm::Divergence { peer } => format!("{} evaluates the same set differently", self.name_of(peer)),
         }
     }
 

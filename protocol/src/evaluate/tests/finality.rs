@@ -178,14 +178,15 @@ fn a_retired_witness_is_heard_up_to_its_cut_and_only_on_the_path_to_it() {
     state.admit(elements(&said));
     state.admit(elements(&[first, third, beside]));
     assert_eq!(state.acknowledged(&nation, &author), [said[3].header.tip()], "an acknowledgement is a raw fact");
+    admit_all(&mut state, &[&second]);
+    assert_eq!(state.acknowledged(&nation, &author), [said[3].header.tip()], "what it built on is here");
+    let mut elsewhere = alliance.clone();
+    let roster = elsewhere.retire(1, 0, Tip { seq: 2, id: EnvelopeId::new([9; 32]) });
+    let mut waiting = state.clone();
+    waiting.admit(vec![Element::Control(roster)]);
+    assert_eq!(waiting.acknowledged(&nation, &author), [said[3].header.tip()], "up to the place of a cut not held");
     let roster = alliance.retire(1, 0, second.header.tip());
     state.admit(vec![Element::Control(roster)]);
-    assert_eq!(
-        state.acknowledged(&nation, &author),
-        [said[3].header.tip()],
-        "up to the cut's place, while it is not held"
-    );
-    admit_all(&mut state, &[&second]);
     assert_eq!(state.acknowledged(&nation, &author), [said[1].header.tip()], "and then on the path to it");
 }
 

@@ -4,7 +4,7 @@ use crate::effect::{Authoring, CloseReason, Effect, ExchangeId, Input, LinkId, L
 use crate::evaluate::State;
 use crate::ids::{Timestamp, Tip};
 use crate::message::{Frame, PushedEnvelope};
-use crate::replica::{Config, Replica, Stored};
+use crate::replica::{Config, Replica, Stored, WitnessCadence};
 use crate::rules::Rules;
 use crate::testing::{FOUNDED_MS, TestAlliance, TestEnvelope};
 
@@ -31,7 +31,13 @@ impl Lone {
         let node = alliance.nations[0].nodes[0].clone();
         let mut state = State::under(alliance.anchor(), rules);
         state.admit(alliance.elements());
-        let config = Config { alliance: alliance.id, nation: node.author.nation, key: node.key, seed: 1 };
+        let config = Config {
+            alliance: alliance.id,
+            nation: node.author.nation,
+            key: node.key,
+            seed: 1,
+            witness: WitnessCadence::NEVER,
+        };
         let stored = Stored { state, remembered: Vec::new(), authoring, signed: Tip::NONE };
         let replica = Replica::new(config, rules, stored);
         let mut lone = Self {

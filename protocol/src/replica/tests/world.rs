@@ -15,7 +15,7 @@ use crate::evaluate::{Element, State};
 use crate::ids::{AuthorId, ControlId, EnvelopeId, NationId, Timestamp, Tip};
 use crate::keys::SecretKey;
 use crate::message::{Frame, Outcome};
-use crate::replica::{Config, Replica, Stored, content_digest};
+use crate::replica::{Config, Replica, Stored, WitnessCadence, content_digest};
 use crate::rules::Rules;
 use crate::testing::{FOUNDED_MS, TestAlliance, draft};
 
@@ -129,6 +129,8 @@ pub(super) struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) now: Timestamp,
     pub(super) weather: Weather,
+    /// How often witnesses speak.
+    pub(super) witness: WitnessCadence,
     links: BTreeMap<LinkId, (usize, usize)>,
     exchanges: BTreeMap<(LinkId, ExchangeId), usize>,
     wanted: BTreeSet<(usize, usize)>,
@@ -149,6 +151,7 @@ impl World {
             nodes: Vec::new(),
             now: Timestamp(FOUNDED_MS + 1_000_000),
             weather: CALM,
+            witness: WitnessCadence::NEVER,
             links: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             wanted: BTreeSet::new(),
@@ -195,7 +198,8 @@ impl World {
     }
 
     pub(super) fn add_key(&mut self, key: SecretKey, nation: NationId, elements: Vec<Element>, rules: Rules) -> usize {
-        let config = Config { alliance: self.alliance.id, nation, key, seed: self.random(u64::MAX) };
+        let config =
+            Config { alliance: self.alliance.id, nation, key, seed: self.random(u64::MAX), witness: self.witness };
         let mut disk = Disk::default();
         for element in elements {
             disk.save(match element {

@@ -9,7 +9,7 @@ use comity_protocol::effect::{
 use comity_protocol::guard::VoidReason;
 use comity_protocol::ids::{AuthorKey, EnvelopeId, Timestamp, Tip};
 use comity_protocol::message::{Frame, PushedEnvelope};
-use comity_protocol::replica::{Config, Replica, Stored};
+use comity_protocol::replica::{Config, Replica, Stored, WitnessCadence};
 use comity_protocol::rules::Rules;
 use comity_protocol::statement::Kind;
 use comity_protocol::testing::{FOUNDED_MS, TestAlliance};
@@ -29,7 +29,13 @@ struct Desk {
 impl Desk {
     fn new(alliance: &TestAlliance, nation: usize, node: usize, seed: u64) -> Self {
         let node = &alliance.nations[nation].nodes[node];
-        let config = Config { alliance: alliance.id, nation: node.author.nation, key: node.key.clone(), seed };
+        let config = Config {
+            alliance: alliance.id,
+            nation: node.author.nation,
+            key: node.key.clone(),
+            seed,
+            witness: WitnessCadence::NEVER,
+        };
         let replica = Replica::new(
             config,
             Rules::default(),

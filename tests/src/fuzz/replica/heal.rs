@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use comity_protocol::effect::{Authoring, Effect, ExchangeId, Input, LinkId, LinkUp, Source, Storage};
 use comity_protocol::ids::{Timestamp, Tip};
 use comity_protocol::message::Hello;
-use comity_protocol::replica::{Config, Replica, Stored};
+use comity_protocol::replica::{Config, Replica, Stored, WitnessCadence};
 use comity_protocol::rules::Rules;
 use comity_protocol::testing::FOUNDED_MS;
 
@@ -28,7 +28,13 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new() -> Self {
         let node = &POOL.alliance.nations[SERVER].nodes[0];
-        let config = Config { alliance: POOL.alliance.id, nation: node.author.nation, key: node.key.clone(), seed: 2 };
+        let config = Config {
+            alliance: POOL.alliance.id,
+            nation: node.author.nation,
+            key: node.key.clone(),
+            seed: 2,
+            witness: WitnessCadence::NEVER,
+        };
         let stored =
             Stored { state: POOL.all.clone(), remembered: Vec::new(), authoring: Authoring::Free, signed: Tip::NONE };
         Self { replica: Replica::new(config, Rules::default(), stored), exchanges: 0 }
@@ -46,6 +52,7 @@ impl Server {
             charter: state.charter_id(),
             control: state.control(),
             held: state.held(),
+            state: state.state(),
             time_ms: FOUNDED_MS,
         }
     }

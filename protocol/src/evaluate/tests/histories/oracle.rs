@@ -79,6 +79,13 @@ fn path(headers: &BTreeMap<EnvelopeId, Header>, top: EnvelopeId) -> Vec<Envelope
     std::iter::successors(Some(top), below).collect()
 }
 
+fn body_held(world: &World, headers: &BTreeMap<EnvelopeId, Header>, id: &EnvelopeId) -> bool {
+    world.elements.iter().any(|element| match element {
+        Element::Body { id: of, bytes } => of == id && headers[id].body_matches(bytes),
+        Element::Control(_) | Element::Header(_) => false,
+    })
+}
+
 /// What each nation's witnesses say of an author, held or not (4.5.3).
 fn acknowledged(
     state: &State,
@@ -101,7 +108,11 @@ fn acknowledged(
         for element in &world.elements {
             let Element::Body { id, bytes } = element else { continue };
             let Some(header) = headers.get(id).filter(|header| header.body_matches(bytes)) else { continue };
+            let below = path(headers, *id);
+            let linked = linked(headers, world.quota);
+            let read = below.iter().all(|id| linked.contains_key(id) && body_held(world, headers, id));
             if header.kind == KIND_WITNESS
+                && read
                 && counts(&Tip { seq: header.seq, id: *id })
                 && let Ok(Body::Witness(body)) = Body::decode(KIND_WITNESS, bytes)
             {
