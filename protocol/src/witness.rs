@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::body::{Body, KIND_WITNESS, WitnessBody};
 use crate::chain::{Chain, Held};
 use crate::charter::Charter;
-use crate::ids::{AuthorId, CharterId, NationId, Tip};
+use crate::ids::{AuthorId, CharterId, EnvelopeId, NationId, Tip};
 use crate::roster::KeyStanding;
 
 mod finality;
@@ -99,6 +99,15 @@ impl Acknowledgements {
         let of_it = move |waiting: &&Waiting| waiting.author == *author;
         let all = self.waiting.range(first_of(*author)..).take_while(of_it);
         all.filter(move |waiting| waiting.nation == *nation).map(|waiting| waiting.tip)
+    }
+
+    /// The highest position of an author that any nation acknowledges, held or not; 0 for none.
+    pub fn highest(&self, author: &AuthorId) -> u64 {
+        let after = Waiting { tip: Tip { seq: u64::MAX, id: EnvelopeId::new([0xff; 32]) }, ..first_of(*author) };
+        let waiting = self.waiting.range(first_of(*author)..after).next_back().map_or(0, |waiting| waiting.tip.seq);
+        let nations = self.authors.get(author).into_iter().flat_map(|acked| acked.nations.values());
+        let tops = nations.filter_map(|said| said.tops.last()).map(|top| top.seq);
+        tops.max().unwrap_or(0).max(waiting)
     }
 
     /// Whether anything is acknowledged that is not held, or not linked.
@@ -293,7 +302,7 @@ impl Acknowledgements {
     }
 
     /// Returns the headers of a forked chain to which the path is kept (spec 4.12 (b) and (d)), ascending.
-    pub(crate) fn vouched(&self, chains: &Chains, chain: &Chain, charter: &Charter) -> Vec<crate::ids::EnvelopeId> {
+    pub(crate) fn vouched(&self, chains: &Chains, chain: &Chain, charter: &Charter) -> Vec<EnvelopeId> {
         let author = chain.author();
         let mut kept = BTreeSet::new();
         for tops in self.kept_tops(chain, charter).into_values() {

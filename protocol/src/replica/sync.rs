@@ -378,8 +378,20 @@ impl Replica {
         let chain = self.state.chain(author);
         shown.iter().any(|head| match chain {
             None => true,
-            Some(chain) => wanted(chain, head, None).is_some(),
+            Some(chain) => wanted(chain, head, None, self.branch_end(chain)).is_some(),
         })
+    }
+
+    /// How far up a branch is asked for: beyond this nothing of a forked chain is kept (4.12).
+    fn branch_end(&self, chain: &Chain) -> u64 {
+        let Some(fork) = chain.fork() else { return u64::MAX };
+        let branch = u64::try_from(FORK_BRANCH_HEADERS_MAX).unwrap_or(u64::MAX);
+        let cut = match chain.status() {
+            AuthorStatus::Retired { cut } | AuthorStatus::Removed { cut } => cut.seq,
+            AuthorStatus::Active | AuthorStatus::Unlisted => 0,
+        };
+        let named = cut.max(self.state.acknowledgements().highest(&chain.author()));
+        fork.saturating_add(branch).max(named).saturating_add(SIGNATURE_POINT_SEQ)
     }
 
     /// Asks for what is missing, as far as links, rates and the disk allow.
@@ -420,6 +432,7 @@ impl Replica {
 
     fn fetch(&mut self, id: LinkId, author: AuthorId) {
         let now = self.now;
+        let end = self.state.chain(&author).map_or(u64::MAX, |chain| self.branch_end(chain));
         let Some(link) = self.links.get_mut(&id) else { return };
         let busy = link.exchanges.len() >= EXCHANGES_PER_LINK_MAX;
         let Some(seek) = link.missing.get_mut(&author) else { return };
@@ -433,7 +446,7 @@ impl Replica {
         let chain = self.state.chain(&author);
         let ranges = shown.into_iter().flatten().filter_map(|head| match chain {
             None => Some((1, head.tip.seq)),
-            Some(chain) => wanted(chain, head, low),
+            Some(chain) => wanted(chain, head, low, end),
         });
         let ranges: Vec<(u64, u64)> = ranges.collect();
         if ranges.is_empty() {
@@ -463,8 +476,9 @@ impl Replica {
 
 /// Returns what to ask for of a branch that a peer shows, `None` if nothing of it is missing.
 ///
-/// `low` is how deep a search for the place where the branch links has come, and the next step down.
-fn wanted(chain: &Chain, head: &Head, low: Option<(u64, u64)>) -> Option<(u64, u64)> {
+/// `low` is how deep a search for the place where the branch links has come, and the next step down; `end` how far up a branch
+/// is asked for.
+fn wanted(chain: &Chain, head: &Head, low: Option<(u64, u64)>, end: u64) -> Option<(u64, u64)> {
     let Some(held) = chain.get(&head.tip.id) else {
         if let Some((low, step)) = low
             && low > 1
@@ -478,7 +492,7 @@ fn wanted(chain: &Chain, head: &Head, low: Option<(u64, u64)>) -> Option<(u64, u
             // Ours is longer: theirs has left it somewhere at or below its head.
             (None, false) => head.tip.seq,
         };
-        let to = head.tip.seq.min(branch_end(chain));
+        let to = head.tip.seq.min(end);
         return (from <= to).then_some((from, to));
     };
     if !held.linked() {
@@ -492,15 +506,4 @@ fn wanted(chain: &Chain, head: &Head, low: Option<(u64, u64)>) -> Option<(u64, u
     };
     let ours = chain.heads().iter().filter(on_path).map(|ours| ours.bodies_to.min(head.tip.seq)).max().unwrap_or(0);
     (ours < head.bodies_to).then_some((ours + 1, head.bodies_to))
-}
-
-/// Returns how far up a branch is asked for: beyond this nothing of a forked chain is kept (4.12).
-fn branch_end(chain: &Chain) -> u64 {
-    let Some(fork) = chain.fork() else { return u64::MAX };
-    let branch = u64::try_from(FORK_BRANCH_HEADERS_MAX).unwrap_or(u64::MAX);
-    let end = fork.saturating_add(branch).saturating_add(SIGNATURE_POINT_SEQ);
-    match chain.status() {
-        AuthorStatus::Retired { cut } | AuthorStatus::Removed { cut } => end.max(cut.seq),
-        AuthorStatus::Active | AuthorStatus::Unlisted => end,
-    }
 }

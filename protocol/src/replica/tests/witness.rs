@@ -289,3 +289,38 @@ fn a_witness_lists_what_changed_since_it_last_spoke() {
     seqs.dedup();
     assert_eq!(seqs.len(), told, "no head twice");
 }
+
+/// T10, for a node that joins late: the branch that counts is longer than any that is kept for evidence.
+#[test]
+fn a_long_final_branch_above_a_low_fork_reaches_a_node_that_has_nothing() {
+    let mut alliance = TestAlliance::new(99, &[("UKR", 2), ("POL", 1), ("DEU", 1), ("FRA", 1)]);
+    let author = alliance.nations[0].nodes[1].author;
+    let mut held = alliance.elements();
+    let mut fork = None;
+    let mut last = Tip::NONE;
+    for seq in 1..=3_000_u64 {
+        if seq == 10 {
+            let mut twin = alliance.nations[0].nodes[1].clone();
+            fork = Some(twin.envelope(99, vec![2]));
+        }
+        let said = alliance.node(0, 1).envelope(99, vec![1]);
+        last = said.header.tip();
+        held.extend(said.elements());
+        if seq % 500 == 0 {
+            let words = (1..4).map(|nation| word(alliance.node(nation, 0), author, last));
+            held.extend(words.collect::<Vec<_>>().iter().flat_map(TestEnvelope::elements));
+        }
+    }
+    held.extend(fork.expect("made").elements());
+    let mut world = World::new(99, alliance);
+    world.add(0, 0, held);
+    let elements = world.alliance.elements();
+    world.add(1, 0, elements);
+    assert_eq!(world.nodes[0].replica.state().final_tip(&author), last);
+    world.connect(0, 1);
+    world.run_until(120_000, "the late one accepts what is final", |world| {
+        let chain = world.nodes[1].replica.state().chain(&author);
+        chain.is_some_and(|chain| chain.fork() == Some(10) && chain.tip() == last)
+    });
+    world.run_until(60_000, "both agree", World::converged);
+}
