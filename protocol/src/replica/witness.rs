@@ -61,7 +61,10 @@ impl Witness {
 
     /// When it speaks next, if nothing keeps it from that.
     fn due(&self) -> Option<Timestamp> {
-        let spoke_at = self.spoke_at?;
+        // A node that only started has not looked at its chain yet: it does that at once, links or none.
+        let Some(spoke_at) = self.spoke_at else {
+            return (self.cadence != WitnessCadence::NEVER).then_some(Timestamp(0));
+        };
         let regular = spoke_at.plus_ms(self.cadence.heartbeat_ms);
         let earliest = spoke_at.plus_ms(self.cadence.on_change_ms);
         let due = self.changed_at.map_or(regular, |changed| changed.max(earliest).min(regular));
