@@ -170,6 +170,8 @@ pub struct Chain {
     fresh: Vec<Tip>,
     /// Witness envelopes that became complete since then.
     spoken: Vec<Tip>,
+    /// What linked once may not any more.
+    relinked: bool,
     heads: OnceLock<Vec<Head>>,
 }
 
@@ -272,6 +274,7 @@ impl Chain {
             vouched: Vec::new(),
             fresh: Vec::new(),
             spoken: Vec::new(),
+            relinked: false,
             heads: OnceLock::new(),
         }
     }
@@ -536,8 +539,9 @@ impl Chain {
             self.waiting.clear();
             self.linked_to = 0;
             for held in &mut self.headers {
-                (held.linked, held.cum, held.parent) = (false, 0, 0);
+                (held.linked, held.cum, held.parent, held.complete) = (false, 0, 0, false);
             }
+            self.relinked = true;
             again.clear();
             let below: Vec<u32> = self.by_seq.iter().map(|&(_, node)| node).collect();
             below.into_iter().for_each(|node| self.link_up(node));
@@ -549,8 +553,9 @@ impl Chain {
     /// `witnessed` is what is final, linked or [`Tip::NONE`].
     pub(crate) fn settle(&mut self, status: AuthorStatus, witnessed: Tip) -> PathChange {
         let target = self.agreed_to();
+        let relinked = std::mem::take(&mut self.relinked);
         let same = (status, witnessed, target) == (self.status, self.witnessed, self.trunk_len());
-        if same && self.incomplete.is_none() && self.rules.keeps(Rule::FreezeOnFork) {
+        if same && self.incomplete.is_none() && !relinked && self.rules.keeps(Rule::FreezeOnFork) {
             // A hostile author may extend a branch by one header at a time: nothing is to be worked out for that.
             self.refresh_trunk(target);
             return PathChange::Unchanged;
@@ -587,6 +592,11 @@ impl Chain {
     /// Takes the headers that linked since this was last asked.
     pub(crate) fn take_fresh(&mut self) -> Vec<Tip> {
         std::mem::take(&mut self.fresh)
+    }
+
+    /// Whether what linked once may not link any more, since a lower quota counts.
+    pub(crate) const fn relinked(&self) -> bool {
+        self.relinked
     }
 
     /// Takes the witness envelopes that became complete since this was last asked.

@@ -293,6 +293,9 @@ impl State {
     /// Stratum 3a, and what is final by it.
     fn acknowledge(&mut self, touched: &Touched, changes: &mut Changes) {
         let moved = &mut changes.acknowledged;
+        if changes.charter && self.chains.values().any(Chain::relinked) {
+            moved.extend(self.hear_all_again());
+        }
         for author in &touched.authors {
             let Some(chain) = self.chains.get_mut(author) else { continue };
             let fresh = chain.take_fresh();
@@ -315,6 +318,21 @@ impl State {
                 moved.insert(author);
             }
         }
+    }
+
+    /// A lower quota counts again, so that chains reach less far than they did: all that was said is heard anew.
+    fn hear_all_again(&mut self) -> BTreeSet<AuthorId> {
+        let mut moved: BTreeSet<AuthorId> = self.acknowledgements.authors().copied().collect();
+        self.acknowledgements = Acknowledgements::default();
+        let authors: Vec<AuthorId> = self.chains.keys().copied().collect();
+        for author in authors {
+            if let Some(chain) = self.chains.get_mut(&author) {
+                (chain.take_fresh(), chain.take_spoken());
+            }
+            let standing = self.key_standing(&author);
+            moved.extend(self.acknowledgements.hear(&self.chains, &author, standing, &[]));
+        }
+        moved
     }
 
     /// Strata 3b and 4.
