@@ -282,7 +282,9 @@ impl Replica {
                     seek.linked(first_seq);
                 }
             }
-            Receipt::ParentMissing { .. } if self.leads_to_cut(&author, &headers) => self.take_run(id, author, items),
+            Receipt::ParentMissing { .. } if self.leads_to_cut(&author, &headers) => {
+                self.take_run(Some(id), author, items);
+            }
             Receipt::ParentMissing { .. } => {
                 self.counters.fork_hints += 1;
                 self.go_deeper(id, author, first_seq);

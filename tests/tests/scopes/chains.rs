@@ -142,10 +142,20 @@ impl<'t> Scope<'t> {
                     told.bodies |= bit(header);
                 }
                 What::Retire(cut) => told.status = Status::Retired(cut),
-                What::Ack(nation, header) => told.acks[nation] |= bit(header),
+                What::Ack(nation, header) if self.read(set, item) => told.acks[nation] |= bit(header),
+                What::Ack(..) => {}
             }
         }
         told
+    }
+
+    /// A witness envelope is read when those its nation said before are held.
+    fn read(&self, set: Set, item: usize) -> bool {
+        let nation = |item: usize| match self.what[item] {
+            What::Ack(nation, _) => Some(nation),
+            What::Header(_) | What::Body(_) | What::Envelope(_) | What::Retire(_) => None,
+        };
+        (0..item).filter(|earlier| nation(*earlier) == nation(item)).all(|earlier| set & bit(earlier) != 0)
     }
 
     /// Explores the scope, and checks every set and every step.
