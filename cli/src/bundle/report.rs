@@ -189,12 +189,12 @@ pub struct AuthorRow {
     /// Envelopes without their body.
     pub bodies_missing: u64,
     /// Where the chain forks; `null` if it does not.
-    pub fork: Option<ForkRow>,
+    pub fork: Option<BundleFork>,
 }
 
 /// Two or more envelopes at one position of one chain.
 #[derive(Serialize, ToSchema)]
-pub struct ForkRow {
+pub struct BundleFork {
     /// The position.
     pub seq: u64,
     /// The envelopes.
@@ -448,7 +448,7 @@ fn author(state: &State, chain: &Chain) -> AuthorRow {
     row
 }
 
-fn fork(chain: &Chain, seq: u64) -> ForkRow {
+fn fork(chain: &Chain, seq: u64) -> BundleFork {
     let envelope = |held: &Held| {
         let signed = match held.signature() {
             Some(signature) => Some((held.seq(), *signature)),
@@ -464,7 +464,7 @@ fn fork(chain: &Chain, seq: u64) -> ForkRow {
     };
     let mut envelopes: Vec<ForkEnvelope> = chain.at(seq).map(envelope).collect();
     envelopes.sort_by(|a, b| a.id.cmp(&b.id));
-    ForkRow { seq, envelopes }
+    BundleFork { seq, envelopes }
 }
 
 /// The next signature above a header, on the first branch that leads through it.
