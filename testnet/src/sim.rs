@@ -55,7 +55,7 @@ pub struct Outcome {
 pub struct Ending {
     /// The control digest; none if no honest node was left.
     pub control: Option<Digest>,
-    /// By author and position: what was written there, and whether it was replaced.
+    /// By author and position among its statements: what was written there, and whether it was replaced.
     pub statements: BTreeMap<(AuthorId, u64), Vec<String>>,
 }
 

@@ -12,14 +12,16 @@ pub mod list;
 mod promises;
 mod record;
 mod store;
+pub(in crate::sim) mod witness;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use comity_protocol::effect::{Authoring, Effect};
+use comity_protocol::body::KIND_WITNESS;
+use comity_protocol::effect::{Authoring, Effect, SaveOp};
 use comity_protocol::envelope::AttestedHeader;
 use comity_protocol::evaluate::{Element, State};
-use comity_protocol::ids::{Digest, EnvelopeId, NationId};
+use comity_protocol::ids::{AuthorId, Digest, EnvelopeId, NationId, Tip};
 
 pub(super) use evaluation::ending;
 
@@ -56,6 +58,10 @@ pub(super) struct Watch {
     digests: Option<[Digest; 3]>,
     /// Whether the node said that its record changed in the present turn.
     changed: bool,
+    /// Whether its witness spoke although the home forbids authoring.
+    spoke_though_stopped: bool,
+    /// The highest final envelope of each author since the process began, by what finality rested on.
+    finals: BTreeMap<(AuthorId, Digest), Tip>,
 }
 
 impl Watch {
@@ -66,6 +72,7 @@ impl Watch {
         self.stopped = authoring != Authoring::Free;
         self.digests = None;
         self.changed = false;
+        self.finals.clear();
     }
 
     /// The home was put back to an earlier moment: what it met since is not in it.
@@ -80,13 +87,29 @@ impl Watch {
         self.stopped = false;
     }
 
-    /// Takes note of what a turn wrote, before anybody knows whether it could be saved.
-    pub(super) fn wrote_now(&mut self, effects: &[Effect]) {
+    /// Takes note of what a turn wrote, before anybody knows whether it could be saved. Of the envelopes under the own key the
+    /// first `witnessed` are the witness's; what comes from elsewhere keeps it from speaking.
+    pub(super) fn wrote_now(&mut self, me: &AuthorId, effects: &[Effect], saves: &[SaveOp], witnessed: u64) {
         let written = effects.iter().filter_map(|effect| match effect {
             Effect::Written { outcome: Ok(written), .. } if !written.replayed => Some(written.version),
             _ => None,
         });
         self.fresh = written.collect();
+        let own = saves.iter().filter_map(|op| match op {
+            SaveOp::Header(header) => Some(header).filter(|of| of.header().author_id() == *me),
+            SaveOp::Control(_)
+            | SaveOp::Signature { .. }
+            | SaveOp::Body { .. }
+            | SaveOp::Remember(_)
+            | SaveOp::Anchor(_)
+            | SaveOp::Halt { .. }
+            | SaveOp::Release { .. } => None,
+        });
+        let own = own.filter(|of| of.header().kind == KIND_WITNESS).map(AttestedHeader::id);
+        let confirmed = effects.iter().any(|effect| matches!(effect, Effect::Confirmed { outcome: Ok(_), .. }));
+        let stopped = self.stopped || self.foreign_own.is_some();
+        self.spoke_though_stopped |= witnessed > 0 && stopped && !confirmed;
+        self.fresh.extend(own.take(usize::try_from(witnessed).unwrap_or(usize::MAX)));
         self.wrote.extend(self.fresh.iter().copied());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_protocol::effect::{ConfirmRefused, RequestId, WriteRefused, Written};
-use comity_protocol::ids::{AuthorId, AuthorKey, EnvelopeId, NationId, Tip};
+use comity_protocol::ids::{AuthorId, AuthorKey, Digest, EnvelopeId, NationId, Tip};
 
 use super::operator::Order;
 
@@ -35,6 +35,8 @@ pub struct Chronicle {
     pub seen: BTreeMap<(AuthorId, u64), BTreeSet<EnvelopeId>>,
     /// Answers to confirmations that nobody has looked at yet.
     pub confirmed: BTreeMap<RequestId, Result<Tip, ConfirmRefused>>,
+    /// The highest envelope of each author that was final at some honest node, by what finality rested on.
+    pub finals: BTreeMap<(AuthorId, Digest), Tip>,
     /// Who struck out whom.
     pub struck: Vec<(usize, AuthorKey)>,
     /// Turns of honest nodes so far: what is looked at now and then is looked at by this count.

@@ -299,6 +299,7 @@ impl Node {
 
     fn honest_turn(&mut self, world_ms: u64, now: Timestamp, inputs: Vec<Input>, rules: Rules) -> Turn {
         let Machine::Honest(process) = &mut self.machine else { return Turn::Went(Vec::new()) };
+        let witnessed = process.replica.counters().witnessed;
         for input in inputs {
             process.replica.handle(now, input);
         }
@@ -310,7 +311,8 @@ impl Node {
             return Turn::Ended("the sentinel cannot be synced".to_owned());
         }
         let (saves, effects) = drain(&mut process.replica);
-        self.watch.wrote_now(&effects);
+        let witnessed = process.replica.counters().witnessed - witnessed;
+        self.watch.wrote_now(&self.author, &effects, &saves, witnessed);
         if saves.is_empty() {
             if self.full_retry.is_some_and(|(at, _)| at <= world_ms) {
                 self.full_retry = None;

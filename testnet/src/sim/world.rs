@@ -22,6 +22,9 @@ use super::{Ending, Outcome};
 pub(super) const BEGIN_MS: u64 = FOUNDED_MS + 1_000_000;
 /// How long the quiet phase may take.
 const QUIET_MAX_MS: u64 = 900_000;
+/// How long an honest statement may wait for its finality: two periods of witnesses on clocks that go at half speed, and a
+/// full disk that is tried again after a minute.
+const FINAL_MAX_MS: u64 = 2 * 2 * super::homes::CADENCE.heartbeat_ms + 60_000;
 /// How often it is looked whether all agree.
 const LOOK_MS: u64 = 500;
 /// Inputs after which a run is called endless.
@@ -137,6 +140,9 @@ impl World {
             agreed = self.run_until_agreed(healed);
         }
         self.stats.converged_after_ms = self.now - healed;
+        if agreed && self.violation.is_none() {
+            agreed = self.run_until_final(healed);
+        }
         if !agreed && self.violation.is_none() {
             let text = match check::eventually::at_the_end(self) {
                 Err(violation) => violation.text,
@@ -162,6 +168,22 @@ impl World {
             agreed = all_up && check::eventually::all_agree(self);
         }
         agreed
+    }
+
+    /// Waits until what honest nations said is final, as long as that may take.
+    fn run_until_final(&mut self, healed: u64) -> bool {
+        let until = (self.now + FINAL_MAX_MS).min(healed + QUIET_MAX_MS);
+        loop {
+            let done =
+                self.violation.is_some() || self.now >= until || check::witness::waits_for_finality(self).is_none();
+            if done && (self.now >= healed + QUIET_MAX_MS || check::eventually::all_agree(self)) {
+                return check::eventually::all_agree(self);
+            }
+            if self.violation.is_some() {
+                return false;
+            }
+            self.run_until(self.now + LOOK_MS);
+        }
     }
 
     fn run_until(&mut self, until: u64) {

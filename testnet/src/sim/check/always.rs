@@ -5,7 +5,7 @@ use comity_protocol::evaluate::{Changes, Standing, State};
 use comity_protocol::ids::Digest;
 use comity_protocol::message::{Frame, TAG_BY_ID_REPLY, TAG_FRONTIER_REPLY, TAG_RUN};
 
-use super::{Violation, evaluation, record};
+use super::{Violation, evaluation, record, witness};
 use crate::sim::world::World;
 
 pub(in crate::sim) use super::promises::{
@@ -23,6 +23,7 @@ pub(in crate::sim) fn after_turn(world: &mut World, node: usize) -> Result<(), V
     let digests = digests(process.replica.state());
     honest_never_strikes_honest(world, node)?;
     nothing_changes_unsaid(world, node, &digests)?;
+    witness::stopped_witnesses_say_nothing(world, node)?;
     let watch = &mut world.nodes[node].watch;
     watch.digests = Some(digests);
     watch.changed = false;
@@ -50,6 +51,8 @@ pub(in crate::sim) fn after_change(world: &mut World, node: usize, changes: &Cha
         let mended = of.harm.rotten && of.watch.wrote.contains(id);
         if view.chain.author() == me && !of.watch.fresh.contains(id) && !mended {
             foreign_own = Some(*id);
+        } else if view.chain.author() == me && of.watch.fresh.contains(id) {
+            witness::acknowledges_what_it_holds(world, node, id)?;
         }
     }
     for placed in &changes.accepted {
@@ -61,7 +64,7 @@ pub(in crate::sim) fn after_change(world: &mut World, node: usize, changes: &Cha
     watch.changed = true;
     watch.foreign_own = watch.foreign_own.or(foreign_own);
     watch.met = watch.met.or(foreign_own);
-    Ok(())
+    witness::take_note(world, node, &changes.acknowledged)
 }
 
 /// Checks a frame of an answer that a node gives.

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use comity_protocol::chain::{Chain, EnvelopeStanding};
-use comity_protocol::ids::{EnvelopeId, Timestamp};
+use comity_protocol::evaluate::State;
+use comity_protocol::ids::{AuthorId, EnvelopeId, Timestamp};
 
 use super::store::Checked;
-use super::{Violation, always, domain, evaluation, promises, record, store};
+use super::{Violation, always, domain, evaluation, promises, record, store, witness};
 use crate::sim::world::World;
 
 /// Whether all honest nodes that may speak hold and compute the same.
@@ -26,6 +27,8 @@ pub(in crate::sim) fn at_the_end(world: &mut World) -> Result<(), Violation> {
     acknowledged_is_accepted(world)?;
     promises::confirmed_is_everywhere(world)?;
     forks_are_known_to_all(world)?;
+    witness::final_is_accepted_everywhere(world)?;
+    witness::honest_statements_are_final(world)?;
     let mut checked = Checked::new();
     let speakers = world.speakers();
     for node in speakers.iter().copied() {
@@ -62,9 +65,33 @@ fn disagreement(world: &World) -> Option<String> {
             ("state", first.state() == state.state()),
         ];
         let differs: Vec<&str> = differs.iter().filter(|(_, same)| !same).map(|(what, _)| *what).collect();
-        let text = || format!("{} and {} differ in {differs:?}", world.nodes[speakers[0]].name, node.name);
+        let text = || {
+            let of = chains_that_differ(world, first, state);
+            format!("{} and {} differ in {differs:?}{of}", world.nodes[speakers[0]].name, node.name)
+        };
         (!differs.is_empty()).then(text)
     })
+}
+
+/// Says of which authors two states hold or accept something else.
+fn chains_that_differ(world: &World, one: &State, other: &State) -> String {
+    let said = |state: &State, author: &AuthorId| {
+        let chain = state.chain(author)?;
+        let final_to = state.final_tip(author).seq;
+        let (held, bodies) = (chain.len(), chain.iter().filter(|held| held.body().is_some()).count());
+        let heads = chain.heads().len();
+        Some(format!(
+            "{held} held, {bodies} bodies, {heads} heads, accepted to {}, final to {final_to}",
+            chain.tip().seq
+        ))
+    };
+    let authors: BTreeSet<AuthorId> = one.chains().chain(other.chains()).map(Chain::author).collect();
+    let differ = |author: &AuthorId| one.chain(author).map(Chain::heads) != other.chain(author).map(Chain::heads);
+    let told =
+        authors.iter().filter(|author| differ(author) || said(one, author) != said(other, author)).map(|author| {
+            format!("; {}: {:?} and {:?}", world.name_of(&author.key), said(one, author), said(other, author))
+        });
+    told.collect()
 }
 
 /// I20: every envelope that an honest, unretired key acknowledged is accepted everywhere, with its body.

@@ -10,7 +10,7 @@ use comity_protocol::limits::{
 };
 use comity_protocol::section::Verdict;
 
-use super::Violation;
+use super::{Violation, witness};
 use crate::sim::world::World;
 
 /// Looks at all that a node holds.
@@ -18,12 +18,15 @@ pub(super) fn is_sound(world: &World, node: usize) -> Result<(), Violation> {
     let Some(process) = world.nodes[node].process() else { return Ok(()) };
     let state = process.replica.state();
     anchor_stands(world, node, state)?;
+    let basis = witness::basis(state);
     for chain in state.chains() {
-        accepted_is_a_path(world, node, chain)?;
+        accepted_is_a_path(world, node, state, chain)?;
+        witness::final_stays_accepted(world, node, chain, &basis)?;
         ends_at_its_cut(world, node, chain)?;
         is_within_bounds(world, node, state, chain)?;
         verdicts_have_reasons(world, node, state, chain)?;
     }
+    witness::witnesses_keep_to_one_path(world, node, state)?;
     control_is_within_bounds(world, node, state)?;
     rows_are_the_nations_own(world, node, state)
 }
@@ -74,9 +77,8 @@ fn rows_are_the_nations_own(world: &World, node: usize, state: &State) -> Result
 }
 
 /// I4: what is accepted of an author is one path from its first envelope, without a gap and on one branch; with an Active
-/// key it ends below any fork, and otherwise at the last header that links. (Where witnessed finality takes it beyond a
-/// fork is for the part that brings witnesses.)
-fn accepted_is_a_path(world: &World, node: usize, chain: &Chain) -> Result<(), Violation> {
+/// key it ends at the last header that links; of a forked one at what is final, or below the fork if that is deeper.
+fn accepted_is_a_path(world: &World, node: usize, state: &State, chain: &Chain) -> Result<(), Violation> {
     let mut below = Tip::NONE;
     let mut path = true;
     for held in chain.accepted_from(1) {
@@ -85,6 +87,9 @@ fn accepted_is_a_path(world: &World, node: usize, chain: &Chain) -> Result<(), V
     }
     path &= below == chain.tip();
     let ends = match (chain.status(), chain.fork()) {
+        (AuthorStatus::Active, Some(fork)) if state.final_tip(&chain.author()).seq >= fork => {
+            below == state.final_tip(&chain.author())
+        }
         (AuthorStatus::Active, Some(fork)) => below.seq < fork && below.seq == chain.linked_to().min(fork - 1),
         (AuthorStatus::Active, None) => below.seq == chain.linked_to(),
         (AuthorStatus::Unlisted, _) => below == Tip::NONE,
