@@ -54,19 +54,18 @@ fn four_nations_with_one_lying_seal_one_motion_in_three_rounds() {
 
 #[test]
 fn larger_alliances_seal_one_motion() {
-    let scopes: &[(usize, usize, u16)] =
-        if nightly() { &[(4, 1, 4), (5, 1, 2), (6, 1, 2), (7, 2, 2)] } else { &[(5, 1, 1), (7, 2, 1)] };
-    for (nations, faulty, rounds) in scopes {
-        holds(&Model::new(*nations, *faulty, *rounds));
+    for (nations, faulty) in [(5, 1), (6, 1), (7, 2)] {
+        holds(&Model::new(nations, faulty, 2));
+    }
+    if nightly() {
+        holds(&Model::new(4, 1, 4));
     }
 }
 
 #[test]
 fn silent_nations_stop_nobody_while_a_fresh_round_is_left() {
-    let scopes: &[(usize, usize, u16)] =
-        if nightly() { &[(4, 1, 3), (5, 1, 2), (7, 2, 2)] } else { &[(4, 1, 2), (5, 1, 1)] };
-    for (nations, faulty, rounds) in scopes {
-        holds(&Model { faulty: Faulty::Silent, ..Model::new(*nations, *faulty, *rounds) });
+    for (nations, faulty, rounds) in [(4, 1, 3), (5, 1, 2), (7, 2, 2)] {
+        holds(&Model { faulty: Faulty::Silent, ..Model::new(nations, faulty, rounds) });
     }
 }
 
