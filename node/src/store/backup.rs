@@ -119,7 +119,7 @@ pub fn back_up(path: &Path, to: &Path) -> Result<Checked, BackupError> {
 }
 
 fn copy(path: &Path, draft: &Path) -> Result<Checked, BackupError> {
-    let failed = |source| OpenError::from(schema::sql(path, "copy", source));
+    let failed = |source| schema::sql(path, "copy", source);
     let file = File::options().write(true).create_new(true).mode(0o600).open(draft);
     drop(file.map_err(|source| io(draft, "create", source))?);
     let connection = schema::open(path, Access::Read, None)?;
