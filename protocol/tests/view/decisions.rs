@@ -4,7 +4,7 @@ use comity_protocol::ids::Timestamp;
 use comity_protocol::statement::draft::DraftProblem;
 use comity_protocol::statement::silence::{Lack, Stance};
 use comity_protocol::testing::retire;
-use comity_protocol::view::decision::DecisionState;
+use comity_protocol::view::decision::{DecisionRow, DecisionState};
 use comity_protocol::view::rows::{FlagCode, Standing};
 use serde_json::json;
 
@@ -371,14 +371,21 @@ fn drafts_of_proposals_are_checked() {
     assert!(matches!(unknown.problem, DraftProblem::Resolve(_)), "{unknown}");
 }
 
-#[test]
-fn a_fork_of_a_participant_takes_its_proof_away_and_says_so() {
+/// DEU's one key says two things after the deadline, once its silence is proved; `seen` is whether the others saw its proof.
+fn forked_proof(seen: bool) -> DecisionRow {
     let mut stage = Stage::new(&THREE);
     let proposal = stage.proposed("UKR", 48);
     stage.wait(49);
     let site = stage.site("DEU");
     let copy = stage.copy(site);
-    stage.round(&[]);
+    if seen {
+        stage.round(&[]);
+    } else {
+        stage.round(&["DEU"]);
+        let now = stage.now;
+        stage.witness(site, now);
+        stage.meet(&[]);
+    }
     assert_eq!(stage.state_of("UKR", &proposal), DecisionState::Adopted);
     stage.put_back(site, copy);
     let twin = stage.alliance.node(2, 0).envelope(9, b"another".to_vec());
@@ -386,9 +393,19 @@ fn a_fork_of_a_participant_takes_its_proof_away_and_says_so() {
     let mut state = stage.state(stage.site("UKR")).clone();
     state.admit(twin.elements().into());
     let view = comity_protocol::view::view(&state, stage.now);
-    let row = view.decisions.iter().find(|row| row.latest).expect("it");
-    assert_eq!(row.state, DecisionState::Provisional);
+    let row = view.decisions.iter().find(|row| row.latest).expect("it").clone();
     assert!(row.parties.iter().any(|party| party.code == "DEU" && party.party.forked));
+    row
+}
+
+#[test]
+fn a_fork_takes_away_a_proof_that_nobody_else_has_seen_and_says_so() {
+    assert_eq!(forked_proof(false).state, DecisionState::Provisional);
+}
+
+#[test]
+fn a_fork_takes_away_no_proof_that_is_final() {
+    assert_eq!(forked_proof(true).state, DecisionState::Adopted);
 }
 
 #[test]
