@@ -265,7 +265,8 @@ impl Node {
     /// When it wants to be woken, in the world's time.
     pub(super) fn next_wake(&self, world_ms: u64) -> Option<u64> {
         let wake = match &self.machine {
-            Machine::Down => None,
+            // Who is down waits for nothing, a full disk included.
+            Machine::Down => return None,
             Machine::Honest(process) => process.replica.next_wakeup(),
             Machine::Liar(liar) => liar.next_wakeup(),
         };
