@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use comity_node::api::model::{ForkRow, ForkShown, Forks, RestateRequest, Restated, rfc3339};
 use comity_protocol::dossier::{ForkProof, ProvenFork};
-use comity_protocol::ids::unhex;
 use comity_protocol::statement::visible;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -101,12 +100,13 @@ pub fn run(home: Option<&PathBuf>, command: Option<&ForksCommand>, output: &Outp
             let shown: ForkShown =
                 Api::of(&home::of(home)?)?.run(|client| async move { client.get("/v1/fork", &query).await })?;
             if let Some(path) = proof {
-                let none = "a proof is of two statements of one node; of rosters it is the two rosters themselves";
-                write(path, FileKind::ForkProof, shown.proof.as_deref(), none)?;
+                let proof = shown.proof.as_deref().ok_or_else(|| {
+                    none(path, "a proof is of two statements of one node; of rosters it is the two rosters themselves")
+                })?;
+                file::write(path, FileKind::ForkProof, &[("record", proof)])?;
             }
             if let Some(path) = roster_draft {
-                let why = shown.no_draft.as_deref().unwrap_or("there is none");
-                write(path, FileKind::RosterDraft, shown.draft.as_deref(), why)?;
+                write_draft(path, &shown)?;
             }
             output.result(&shown, || in_full(&shown, proof.as_deref(), roster_draft.as_deref()));
             Ok(())
@@ -119,18 +119,26 @@ pub fn run(home: Option<&PathBuf>, command: Option<&ForksCommand>, output: &Outp
     }
 }
 
-fn write(path: &Path, kind: FileKind, digits: Option<&str>, none: &str) -> Result<(), Failure> {
-    let bytes = digits
-        .and_then(unhex)
-        .ok_or_else(|| Failure::refused(format!("{} is not written", path.display())).because(none))?;
-    file::write_record(path, kind, &bytes)
+fn none(path: &Path, why: &str) -> Failure {
+    Failure::refused(format!("{} is not written", path.display())).because(why)
+}
+
+/// Writes what `roster sign` reads: the draft, the roster it follows, and what the signer holds both against.
+fn write_draft(path: &Path, shown: &ForkShown) -> Result<(), Failure> {
+    let why = || none(path, shown.no_draft.as_deref().unwrap_or("there is none"));
+    let draft = shown.draft.as_deref().ok_or_else(why)?;
+    let code = shown.fork.nation.as_deref().ok_or_else(why)?;
+    let max = shown.max_active_keys.to_string();
+    let mut fields = vec![("record", draft), ("code", code), ("max-active-keys", &max)];
+    fields.extend(shown.follows.as_deref().map(|follows| ("prev", follows)));
+    file::write(path, FileKind::RosterDraft, &fields)
 }
 
 fn in_short(forks: &Forks) -> String {
     let row = |fork: &ForkRow| {
         vec![
             fork.name.clone(),
-            format!("{} {}", if fork.level == "node" { "envelope" } else { &fork.level }, fork.at),
+            format!("{} {}", if fork.level == "node" { "envelope" } else { &fork.level }, fork.number),
             fork.stands.clone(),
             fork.todo.clone().unwrap_or_else(|| "nothing left to do".to_owned()),
         ]

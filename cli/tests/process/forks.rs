@@ -80,14 +80,13 @@ fn a_fork_is_shown_alike_everywhere_and_its_nation_retires_the_key_and_goes_on()
     until("everybody knows of the fork", || all.iter().all(|node| !rows(node, &["forks"]).is_empty()).then_some(()));
     converge(&all);
     shown_alike(&all);
-    let signed = retired(&alliance, &all);
+    retired(&alliance, &all);
     disavowed_is_listed(&all, &refers);
     stated_again(&all, &waits);
     // The new key goes on.
-    alliance.enrol("UKR", "UKR3", Some("signed.roster"));
+    alliance.enrol_after("UKR", "UKR3", &["UKR.roster", "UKR2.roster", "signed.roster"]);
     let third = alliance.path("UKR3.roster");
     ok(&["--home", &alliance.home("UKR2"), "roster", "import", &third]);
-    alliance.import("UKR3", &[&signed]);
     let ukr3 = alliance.start("UKR3", &["--peer", &nodes[0].address, "--peer", &nodes[2].address]);
     until("it is let in", || (ukr3.connected() >= 2).then_some(()));
     let new = need(&ukr3, "40");
@@ -122,8 +121,8 @@ fn shown_alike(all: &[&Node]) {
     assert_eq!(rows(pol, &["log", "--standing", "suspended"]).len(), 2);
 }
 
-/// Has the root sign what a node drafts; returns the signed roster's path.
-fn retired(alliance: &Alliance, all: &[&Node]) -> String {
+/// Has the root sign what a node drafts, and imports it as `signed.roster`.
+fn retired(alliance: &Alliance, all: &[&Node]) {
     let [pol, _, ukr2] = all else { panic!("three nodes") };
     let (proof, draft, signed) =
         (alliance.path("proof"), alliance.path("draft.roster"), alliance.path("signed.roster"));
@@ -145,7 +144,6 @@ fn retired(alliance: &Alliance, all: &[&Node]) -> String {
         all.iter().all(|node| rows(node, &["forks"])[0]["open"] == false).then_some(())
     });
     converge(all);
-    signed
 }
 
 fn disavowed_is_listed(all: &[&Node], refers: &str) {

@@ -126,6 +126,11 @@ impl Alliance {
     ///
     /// `prev` is the roster it follows; the new one is `NAME.roster`, and both are imported into the home.
     pub fn enrol(&self, code: &str, name: &str, prev: Option<&str>) {
+        self.enrol_after(code, name, &prev.into_iter().collect::<Vec<_>>());
+    }
+
+    /// Does as [`Alliance::enrol`]; the new roster follows the last of `before`, and all are imported, in order.
+    pub fn enrol_after(&self, code: &str, name: &str, before: &[&str]) {
         ok(&[
             "--home",
             &self.home(name),
@@ -139,13 +144,13 @@ impl Alliance {
         ]);
         let (draft, roster) = (self.path(&format!("{name}.roster-draft")), self.path(&format!("{name}.roster")));
         let (genesis, request) = (self.path("genesis"), format!("{}/node.request", self.home(name)));
-        let prev = prev.map(|prev| self.path(prev));
+        let before: Vec<String> = before.iter().map(|roster| self.path(roster)).collect();
         let mut enrol =
             vec!["roster", "enrol", "--genesis", &genesis, "--nation", code, "--request", &request, "--out", &draft];
-        enrol.extend(prev.iter().flat_map(|prev| ["--prev", prev.as_str()]));
+        enrol.extend(before.last().iter().flat_map(|prev| ["--prev", prev.as_str()]));
         ok(&enrol);
         ok(&["roster", "sign", &draft, "--root", &self.path(&format!("{code}.root")), "--out", &roster]);
-        let rosters: Vec<&str> = prev.iter().map(String::as_str).chain([roster.as_str()]).collect();
+        let rosters: Vec<&str> = before.iter().map(String::as_str).chain([roster.as_str()]).collect();
         self.import(name, &rosters);
     }
 

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use comity_protocol::chain::{AuthorStatus, Held};
-use comity_protocol::dossier::said_by;
+use comity_protocol::dossier::{label, said_by};
 use comity_protocol::evaluate::{EnvelopeView, Lacking, State};
 use comity_protocol::ids::{AuthorId, EnvelopeId};
 use comity_protocol::section::Verdict;
@@ -137,7 +137,8 @@ fn lacks(state: &State, view: &EnvelopeView<'_>) -> Vec<LackRow> {
         LackRow {
             change: lacking.change.hex(),
             envelope: carrier.map(|(placed, _)| placed.tip.id.hex()),
-            node: carrier.map(|(placed, _)| super::forks::node_name(state, &placed.author)),
+            node: carrier.map(|(placed, _)| placed.author.key.hex()),
+            label: carrier.and_then(|(placed, _)| label(state, &placed.author)),
             seq: carrier.map(|(placed, _)| placed.tip.seq),
             standing: carrier.map(|(_, standing)| standing.code().to_owned()),
         }
@@ -163,7 +164,8 @@ fn steps(state: &State, row: &LogRow, view: &EnvelopeView<'_>, held_by: &[String
     for lack in lacks {
         steps.push(match (&lack.node, lack.seq, &lack.standing) {
             (Some(node), Some(seq), Some(standing)) => {
-                format!("it waits for a change in envelope {seq} of node {node}, which is {standing}")
+                let name = lack.label.clone().unwrap_or_else(|| node.chars().take(10).collect());
+                format!("it waits for a change in envelope {seq} of node {name}, which is {standing}")
             }
             _ => format!("it waits for change {}, which no envelope held carries", &lack.change[..10]),
         });

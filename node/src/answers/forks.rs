@@ -6,6 +6,7 @@ use comity_protocol::charter::CharterConflict;
 use comity_protocol::dossier::{self, Dossier, NoDraft, RosterDossier, seen_by};
 use comity_protocol::evaluate::State;
 use comity_protocol::ids::{AuthorId, AuthorKey, ControlId, NationId, Tip, hex};
+use comity_protocol::roster::NationRoster;
 
 use super::node::{log_row, says, written};
 use super::{code, codes};
@@ -46,7 +47,7 @@ fn node_row(state: &State, own: &NationId, chain: &Chain) -> Option<ForkRow> {
         name: format!("{nation}/{}", label.clone().unwrap_or_else(|| author.key.short())),
         node: Some(author.key.hex()),
         label,
-        at: chain.fork()?,
+        number: chain.fork()?,
         own: author.nation == *own,
         open,
         stands: format!("{} stand, {}", up_to(to), what_became(chain.status())),
@@ -65,7 +66,7 @@ fn roster_row(state: &State, own: &NationId, fork: &RosterDossier) -> ForkRow {
         name: nation.clone(),
         node: None,
         label: None,
-        at: fork.version,
+        number: fork.version,
         own: fork.nation == *own,
         open: member,
         stands: format!("the roster of version {} stands", fork.last_common.0),
@@ -83,7 +84,7 @@ fn charter_row(state: &State, conflict: &CharterConflict) -> ForkRow {
         nation: None,
         node: None,
         label: None,
-        at: conflict.height.into(),
+        number: conflict.height.into(),
         own: false,
         open: true,
         stands: format!("membership is frozen at version {}; ordinary work continues", conflict.height),
@@ -96,7 +97,7 @@ fn charter_shown(state: &State, conflict: &CharterConflict) -> ForkShown {
     let title = |id: &ControlId| state.motion(id).map(|motion| motion.title.clone()).unwrap_or_default();
     let said = conflict.motions.iter().map(|id| SaidRow {
         id: id.hex(),
-        at: conflict.height.into(),
+        number: conflict.height.into(),
         time: String::new(),
         standing: "sealed".to_owned(),
         seen_by: Vec::new(),
@@ -131,6 +132,8 @@ fn charter_shown(state: &State, conflict: &CharterConflict) -> ForkShown {
         cut: None,
         dependents: Vec::new(),
         draft: None,
+        follows: None,
+        max_active_keys: state.charter().map_or(0, |charter| charter.params.max_active_keys),
         no_draft: Some("no roster and no motion settles it; the willing found the alliance again".to_owned()),
         proof: None,
     }
@@ -224,7 +227,8 @@ fn node_shown(reading: &Reading<'_>, dossier: &Dossier) -> ForkShown {
         let held = state.chain(&author)?.get(&dependent.placed.tip.id)?;
         Some(DependentRow {
             envelope: held.id().hex(),
-            node: node_name(state, &author),
+            node: author.key.hex(),
+            label: dossier::label(state, &author),
             seq: held.seq(),
             waits: dependent.waits,
             records: written(state, &author, held),
@@ -240,6 +244,8 @@ fn node_shown(reading: &Reading<'_>, dossier: &Dossier) -> ForkShown {
         suspended_listed: suspended.collect(),
         cut: Some(place(dossier.cut)),
         dependents: dependents.collect(),
+        follows: state.roster(&dossier.author.nation).and_then(follows),
+        max_active_keys: state.charter().map_or(0, |charter| charter.params.max_active_keys),
         no_draft: draft.as_ref().err().map(NoDraft::to_string),
         draft: draft.ok().map(|roster| hex(&roster.encode())),
         proof: Some(hex(&dossier.proof.encode())),
@@ -248,6 +254,11 @@ fn node_shown(reading: &Reading<'_>, dossier: &Dossier) -> ForkShown {
     };
     shown.lines = node_lines(state, dossier, &shown);
     shown
+}
+
+/// Returns the signed form of the roster in force.
+fn follows(roster: &NationRoster) -> Option<String> {
+    roster.roster.as_ref().map(|control| hex(&control.record().encode()))
 }
 
 pub(super) fn place(tip: Tip) -> PlaceRow {
@@ -262,7 +273,7 @@ pub(super) fn node_name(state: &State, author: &AuthorId) -> String {
 fn said_row(state: &State, chain: &Chain, held: &Held) -> SaidRow {
     SaidRow {
         id: held.id().hex(),
-        at: held.seq(),
+        number: held.seq(),
         time: rfc3339(comity_protocol::ids::Timestamp(held.time_ms())),
         standing: chain.standing(held).code().to_owned(),
         seen_by: codes(state, &seen_by(state, chain, held)),
@@ -354,7 +365,7 @@ fn roster_shown(state: &State, own: &NationId, dossier: &RosterDossier) -> ForkS
         .iter()
         .map(|said| SaidRow {
             id: said.id.hex(),
-            at: dossier.version,
+            number: dossier.version,
             time: rfc3339(said.time),
             standing: "suspended".to_owned(),
             seen_by: Vec::new(),
@@ -394,6 +405,8 @@ fn roster_shown(state: &State, own: &NationId, dossier: &RosterDossier) -> ForkS
         cut: None,
         dependents: Vec::new(),
         draft: None,
+        follows: None,
+        max_active_keys: state.charter().map_or(0, |charter| charter.params.max_active_keys),
         no_draft: Some("a motion is needed: `comity motion draft` replaces the root key".to_owned()),
         proof: None,
     }

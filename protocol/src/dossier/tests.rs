@@ -379,10 +379,8 @@ fn cut_history(seed: u64) -> (TestAlliance, State, State) {
 
 #[test]
 fn what_waits_reads_as_before_the_cut_once_restated_and_nothing_else_is_affected() {
-    let seeds =
-        std::env::var("COMITY_SEED").ok().and_then(|seed| seed.parse().ok()).map_or(0..60, |seed| seed..seed + 1);
     let mut restated = 0;
-    for seed in seeds {
+    for seed in 0..60 {
         let (mut alliance, before, mut state) = cut_history(seed);
         let (nation, cut_key) = (alliance.nations[0].id, alliance.nations[0].nodes[0].author.key);
         let waits = |state: &State, id: &EnvelopeId| {

@@ -1,15 +1,18 @@
 //! The nations of an alliance with their open statements: what drafts are prepared against and views are computed from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Kind;
 use super::reference::{Ref, RefText};
 use super::silence::Silence;
-use crate::chain::{EnvelopeStanding, Held};
+use crate::body::{Body, ChangeBody};
+use crate::chain::{Chain, EnvelopeStanding, Held};
 use crate::charter::CharterMember;
+use crate::compartment::PUBLIC;
 use crate::evaluate::State;
-use crate::ids::{EnvelopeId, NationId};
+use crate::guard;
+use crate::ids::{AuthorId, EnvelopeId, NationId};
 use crate::table::{Record, Table, Version};
 
 /// A member nation as the charter names it.
@@ -33,7 +36,17 @@ pub struct Ledger<'a> {
 }
 
 /// Envelopes held that a fork or a cut takes out, with where they stand.
-type Struck = Arc<BTreeMap<EnvelopeId, EnvelopeStanding>>;
+type Struck = Arc<BTreeMap<EnvelopeId, Out>>;
+
+/// One of them, not read yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Out {
+    standing: EnvelopeStanding,
+    author: AuthorId,
+    kind: u16,
+    /// Its body, where every body below it is held too.
+    body: Option<Arc<[u8]>>,
+}
 
 /// What members said by some moment, held apart from the state it was taken from.
 ///
@@ -100,7 +113,20 @@ impl<'a> Ledger<'a> {
 
     /// Returns where an envelope stands that a fork or a cut takes out; `None` for any other.
     pub fn struck(&self, envelope: &EnvelopeId) -> Option<EnvelopeStanding> {
-        self.struck.get(envelope).copied()
+        self.struck.get(envelope).map(|out| out.standing)
+    }
+
+    /// Returns the records that such envelopes write, with where one of these stands; reads them all.
+    pub fn struck_records(&self) -> BTreeMap<(NationId, String, String), EnvelopeStanding> {
+        let mut records = BTreeMap::new();
+        for out in self.struck.values() {
+            let body = out.body.as_ref().and_then(|body| Body::decode(out.kind, body).ok());
+            let Some(Body::Change(ChangeBody::Clear { compartment: PUBLIC, change })) = body else { continue };
+            for write in guard::writes(&out.author.key, &change).unwrap_or_default() {
+                records.entry((out.author.nation, write.kind, write.id)).or_insert(out.standing);
+            }
+        }
+        records
     }
 
     /// Whether nothing is taken out.
@@ -254,10 +280,31 @@ fn struck(state: &State) -> Struck {
         };
         // What only this store holds and nobody keeps (4.12) must not be seen in a view: equal records show equal views.
         let unkept = chain.unkept_of(chain.iter().filter(out).map(Held::id));
+        let readable = readable(chain);
         let kept = chain.iter().filter(out).filter(|held| !unkept.contains(&held.id()));
-        struck.extend(kept.map(|held| (held.id(), chain.standing(held))));
+        struck.extend(kept.map(|held| {
+            let body = held.body().filter(|_| readable.contains(&held.id())).cloned();
+            let out = Out { standing: chain.standing(held), author: chain.author(), kind: held.kind(), body };
+            (held.id(), out)
+        }));
     }
     Arc::new(struck)
+}
+
+/// Returns the envelopes beside the accepted path with every body up to them held: equal digests say no more (4.5.6).
+fn readable(chain: &Chain) -> BTreeSet<EnvelopeId> {
+    let mut readable = BTreeSet::new();
+    for held in chain.iter().filter(|held| held.linked() && held.body().is_some()) {
+        if chain.standing(held) == EnvelopeStanding::Accepted {
+            continue;
+        }
+        let below = held.seq() - 1;
+        let on_path = below == 0 || chain.accepted(below).is_some_and(|parent| parent.id() == held.prev());
+        if readable.contains(&held.prev()) || on_path && below <= chain.bodies_to() {
+            readable.insert(held.id());
+        }
+    }
+    readable
 }
 
 fn name(member: &CharterMember) -> NationName {

@@ -300,6 +300,8 @@ pub struct LackRow {
     pub envelope: Option<String>,
     /// That envelope's node.
     pub node: Option<String>,
+    /// The node's name in the roster.
+    pub label: Option<String>,
     /// Its number.
     pub seq: Option<u64>,
     /// Where it stands.

@@ -25,7 +25,7 @@ pub struct ForkRow {
     /// Its name in the roster.
     pub label: Option<String>,
     /// Number of the envelope, version of the roster or height of the charter that was said twice.
-    pub at: u64,
+    pub number: u64,
     /// Whether it is the own nation's.
     pub own: bool,
     /// Whether it needs to be settled; a key that was retired since does not.
@@ -65,6 +65,10 @@ pub struct ForkShown {
     pub dependents: Vec<DependentRow>,
     /// The roster to sign, or the motion to support, in hexadecimal digits; for the nation it concerns.
     pub draft: Option<String>,
+    /// The signed roster that the draft follows, in hexadecimal digits.
+    pub follows: Option<String>,
+    /// Most active keys of a nation, which the signer holds the draft against.
+    pub max_active_keys: u8,
     /// Why there is none.
     pub no_draft: Option<String>,
     /// The portable proof, in hexadecimal digits.
@@ -77,7 +81,7 @@ pub struct SaidRow {
     /// Its id.
     pub id: String,
     /// Its number or version.
-    pub at: u64,
+    pub number: u64,
     /// Claimed time.
     pub time: String,
     /// Where it stands.
@@ -102,8 +106,10 @@ pub struct PlaceRow {
 pub struct DependentRow {
     /// The envelope.
     pub envelope: String,
-    /// Its node's name, or its key.
+    /// Its node's key.
     pub node: String,
+    /// The node's name in the roster.
+    pub label: Option<String>,
     /// Its number.
     pub seq: u64,
     /// Whether it waits already.
