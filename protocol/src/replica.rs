@@ -233,6 +233,9 @@ impl Replica {
         }
         if changes.charter || !changes.rosters.is_empty() {
             self.control_changed();
+        } else if !changes.control_kept.is_empty() {
+            // A vote changes nothing yet, but others wait for it before they sign.
+            self.hello_soon();
         }
         changes
     }

@@ -285,12 +285,10 @@ impl Replica {
     pub(super) fn control_changed(&mut self) {
         self.admission_changed();
         let now = self.now;
-        let spread = 50;
+        self.hello_soon();
         for id in self.links.keys().copied().collect::<Vec<_>>() {
-            let hello_due = now.plus_ms(self.jitter_below(spread));
             let Some(link) = self.links.get_mut(&id) else { continue };
             let key = link.peer;
-            link.hello_due = link.hello_due.min(hello_due);
             match (self.state.standing(&key), link.admitted) {
                 (Standing::Active { .. }, Admitted::Lobby { .. }) => {
                     link.admitted = Admitted::Full;
@@ -312,6 +310,17 @@ impl Replica {
             let nation = self.nation_of(&key);
             if let Some(peer) = self.peers.get_mut(&key) {
                 peer.nation = nation;
+            }
+        }
+    }
+
+    /// Tells every peer soon that other control records are held, so that it asks for them.
+    pub(super) fn hello_soon(&mut self) {
+        const SPREAD_MS: u64 = 50;
+        for id in self.links.keys().copied().collect::<Vec<_>>() {
+            let hello_due = self.now.plus_ms(self.jitter_below(SPREAD_MS));
+            if let Some(link) = self.links.get_mut(&id) {
+                link.hello_due = link.hello_due.min(hello_due);
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Whole networks: what is written reaches everybody, whatever happens on the way.
 
 use super::world::{CALM, STORM, World};
+use crate::control::{CharterChange, Params, VoteStep};
 use crate::effect::{CloseReason, Input, LinkId, LinkUp, Replaces, Source};
-use crate::evaluate::Element;
+use crate::evaluate::{Element, State};
 use crate::ids::AuthorKey;
 use crate::replica::{PeerStanding, Replica};
 use crate::rules::Rules;
@@ -294,4 +295,25 @@ fn revisions_replace_what_survives_and_a_stale_one_is_refused() {
     let (_, record) = table.records().next().expect("one record");
     assert_eq!(record.surviving().count(), 1);
     world.check_honest();
+}
+
+/// A vote changes nothing by itself, but the officers of the other nations wait for it before they sign.
+#[test]
+fn a_vote_taken_in_at_one_node_is_with_all_the_others_before_the_next_regular_hello() {
+    let mut world = World::mesh(7, 4);
+    world.run_until(20_000, "everybody is linked", World::converged);
+    world.run(3_000);
+    let charter = world.nodes[0].replica.state().charter().expect("it is founded").clone();
+    let params = Params { chain_quota: charter.params.chain_quota + 1, ..charter.params };
+    let motion = world.alliance.motion(&charter, 1, vec![CharterChange::SetParams(params)]);
+    let vote = world.alliance.vote(0, &charter, (0, VoteStep::Support), &motion.id());
+    let records = [&vote, &motion].map(|control| (control.record().kind(), control.record().encode())).to_vec();
+    let request = world.request();
+    world.input(0, Input::Import { request, records });
+    let ids = [vote.id(), motion.id()];
+    let is_known = |world: &World| {
+        let holds_both = |state: &State| ids.iter().all(|id| state.control_record(id).is_some());
+        world.nodes.iter().all(|node| holds_both(node.replica.state()))
+    };
+    world.run_until(1_000, "the vote is with all", is_known);
 }
