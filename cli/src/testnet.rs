@@ -7,6 +7,8 @@ use std::time::Duration;
 use comity_testnet::exercise::{self, ExerciseError, ExerciseOptions, Keep, Progress};
 use comity_testnet::processes::{self, Stopped, TestnetError, UpOptions};
 use comity_testnet::relay;
+use comity_testnet::report::ScenarioList;
+use comity_testnet::scenario::Scenario;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
@@ -46,7 +48,7 @@ pub enum TestnetCommand {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         args: Vec<String>,
     },
-    /// Run a scenario on a testnet of its own, and report what was lost and what is covered.
+    /// Run a scenario on a testnet of its own, and report what was lost, what is covered and what was shown.
     Exercise(ExerciseArgs),
     /// Simulate whole alliances from a seed, with everything that goes wrong, and check what must hold.
     Sim(sim::SimArgs),
@@ -71,7 +73,11 @@ pub struct Place {
 #[derive(clap::Args, Debug)]
 pub struct ExerciseArgs {
     /// A built-in scenario or the path of a TOML file [default: largest-donor-leaves].
+    #[arg(conflicts_with = "list")]
     scenario: Option<String>,
+    /// List the built-in scenarios and what each shows; runs nothing.
+    #[arg(long)]
+    list: bool,
     /// Other nations for the scenario.
     #[arg(long, value_delimiter = ',', value_name = "CODE,...")]
     nations: Vec<String>,
@@ -135,6 +141,12 @@ pub fn run(command: &TestnetCommand, output: &Output) -> Result<(), Failure> {
 }
 
 fn exercise(args: &ExerciseArgs, runtime: &tokio::runtime::Runtime, output: &Output) -> Result<(), Failure> {
+    if args.list {
+        let scenarios = Scenario::built_in().map_err(|error| exercise_failure(&error.into()))?;
+        let list = ScenarioList::of(&scenarios);
+        output.result(&list, || list.text());
+        return Ok(());
+    }
     let options = ExerciseOptions {
         exe: exe()?,
         scenario: args.scenario.clone(),
@@ -157,7 +169,11 @@ fn exercise(args: &ExerciseArgs, runtime: &tokio::runtime::Runtime, output: &Out
     if report.exit() == 0 {
         return Ok(());
     }
-    let what = if report.converged { "the exercise went wrong" } else { "the nodes did not converge" };
+    let what = match report.converged {
+        true if report.findings.iter().any(|finding| !finding.held) => "an expectation of the exercise did not hold",
+        true => "the exercise went wrong",
+        false => "the nodes did not converge",
+    };
     Err(Failure::refused(format!("{what}; {} statements lost", report.statements_lost))
         .because(report.problems.join("; "))
         .hint("homes and logs are kept; see the report"))

@@ -24,6 +24,7 @@ mod ledger;
 mod plan;
 mod stage;
 mod steps;
+mod trust;
 mod verdict;
 
 use stage::Stage;

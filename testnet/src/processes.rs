@@ -28,9 +28,9 @@ mod pid;
 mod state;
 
 pub use error::TestnetError;
-pub(crate) use founding::found;
+pub(crate) use founding::{found, key_in};
 pub use layout::{Layout, Member, TestnetFile};
-pub(crate) use node::{Node, NodeConfig, listens, ready};
+pub(crate) use node::{Node, NodeConfig, Ran, comity, listens, ready};
 pub use pid::ProcessId;
 pub use state::{NationState, TestnetState};
 

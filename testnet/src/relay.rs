@@ -187,24 +187,40 @@ impl Relays {
     /// [`RelayError::Listen`] if no port can be had; nothing stays open then.
     pub async fn open(pairs: &[Pair], ports: &BTreeMap<Pair, u16>) -> Result<Self, RelayError> {
         let mut relays = Self { links: BTreeMap::new(), tasks: Vec::new() };
+        relays.add(pairs, ports).await?;
+        Ok(relays)
+    }
+
+    /// Opens relays for further pairs, uncut, to where the relays towards the same node lead; a pair that has one keeps it.
+    /// # Errors
+    /// [`RelayError::Listen`] if no port can be had; those opened until then stay open.
+    pub async fn add(&mut self, pairs: &[Pair], ports: &BTreeMap<Pair, u16>) -> Result<(), RelayError> {
         for pair in pairs {
+            if self.links.contains_key(pair) {
+                continue;
+            }
             let (port, listener) = listen(ports.get(pair).copied()).await.map_err(|source| RelayError::Listen {
                 from: pair.from.clone(),
                 to: pair.to.clone(),
                 source,
             })?;
+            let mut gate = Gate::new();
+            let known = self.links.iter().find(|(other, _)| other.to == pair.to);
+            if let Some((_, (_, link))) = known {
+                gate.target = link.gate.borrow().target.clone();
+            }
             let link = Arc::new(Link {
                 pair: pair.clone(),
-                gate: watch::Sender::new(Gate::new()),
+                gate: watch::Sender::new(gate),
                 bytes_out: AtomicU64::new(0),
                 bytes_back: AtomicU64::new(0),
                 connections: AtomicU64::new(0),
             });
             let accepting = tokio::spawn(pump::accept(listener, Arc::clone(&link)));
-            relays.tasks.push(accepting.abort_handle());
-            relays.links.insert(pair.clone(), (port, link));
+            self.tasks.push(accepting.abort_handle());
+            self.links.insert(pair.clone(), (port, link));
         }
-        Ok(relays)
+        Ok(())
     }
 
     /// Returns the port `from` dials to reach `to`; `None` if the pair has no relay.

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::kiel::{RefusedRow, RowCount};
 use crate::relay::CutKind;
+use crate::scenario::Scenario;
 
 mod coverage;
 mod text;
@@ -59,6 +60,18 @@ pub struct Report {
     pub cuts: Vec<Cut>,
     /// What each nation wrote.
     pub written: Vec<Written>,
+    /// What was expected, and what came of it; empty for scenarios that expect nothing.
+    pub findings: Vec<Finding>,
+    /// What root keys signed, and what the rules of an honest signer refused.
+    pub signed: Vec<SignedRecord>,
+    /// Commands of the product that were run on nodes' homes.
+    pub commands: Vec<Command>,
+    /// Statements written together, and how they were found to stand.
+    pub said: Vec<Said>,
+    /// Acknowledged versions that do not count, as the scenario expected: held as evidence, or cut off with their author.
+    pub set_aside: Vec<SetAside>,
+    /// Nodes that nobody waits for at the end: clones, and those whose key is not active any more.
+    pub outsiders: Vec<String>,
     /// What became of the rows of a data folder; absent without one.
     pub rows: Option<Rows>,
     /// What went wrong, in words.
@@ -68,6 +81,96 @@ pub struct Report {
     /// The folder of the run; absent if it was deleted.
     #[schema(value_type = Option<String>)]
     pub dir: Option<PathBuf>,
+}
+
+/// The scenarios that come with the program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ExerciseList)]
+pub struct ScenarioList {
+    /// One row each, the default first.
+    pub scenarios: Vec<ScenarioRow>,
+}
+
+/// A scenario that comes with the program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ExerciseRow)]
+pub struct ScenarioRow {
+    /// What `comity testnet exercise` takes.
+    pub name: String,
+    /// What it shows.
+    pub about: String,
+    /// Codes of the nations that take part.
+    pub nations: Vec<String>,
+}
+
+/// Something that had to become true, and whether it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Finding {
+    /// What was expected.
+    pub expectation: String,
+    /// The nodes that were asked.
+    pub asked: Vec<String>,
+    /// Whether all of them came to show it in time.
+    pub held: bool,
+    /// From the first question to the last answer; nothing depends on it.
+    pub after_ms: u64,
+    /// What they showed instead at the end, one line for each that did.
+    pub instead: Vec<String>,
+}
+
+/// A roster or a vote that a root key signed, or was not to sign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SignedRecord {
+    /// Whose root.
+    pub nation: String,
+    /// What it says.
+    pub what: String,
+    /// The record's id; absent if nothing was signed.
+    pub record: Option<String>,
+    /// The rule of an honest signer that refused it; absent if it was signed.
+    pub refused: Option<String>,
+    /// From the start of the run.
+    pub at_ms: u64,
+}
+
+/// A command of the product that was run on a node's home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Command {
+    /// The node it was run on, by its name in the scenario.
+    pub on: String,
+    /// What its operator typed, without the home.
+    pub command: String,
+    /// How it ended.
+    pub exit: i32,
+    /// The first lines it printed.
+    pub printed: Vec<String>,
+    /// From the start of the run.
+    pub at_ms: u64,
+}
+
+/// Statements that were written together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Said {
+    /// What they are called.
+    pub batch: String,
+    /// The node that wrote them, by its name in the scenario.
+    pub by: String,
+    /// How many.
+    pub statements: u64,
+    /// How they were last found to stand; absent if nothing was expected of them.
+    pub standing: Option<String>,
+    /// Whether they were found final.
+    #[serde(rename = "final")]
+    pub finality: bool,
+}
+
+/// An acknowledged version that does not count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SetAside {
+    /// The version, as `CODE/kind/id@version`.
+    pub version: String,
+    /// How it stands.
+    pub standing: String,
 }
 
 /// A nation that left for good.
@@ -146,15 +249,36 @@ pub struct Rows {
 }
 
 impl Report {
-    /// Returns the exit code: 0 if the nodes converged and nothing was lost, else 1.
+    /// Returns the exit code: 0 if the nodes converged, nothing was lost and every expectation held, else 1.
     pub fn exit(&self) -> u8 {
         let is_clean_cut = self.cuts.iter().all(|cut| cut.bytes_crossed == 0);
-        u8::from(!(self.converged && self.statements_lost == 0 && is_clean_cut && self.problems.is_empty()))
+        let is_as_expected = self.findings.iter().all(|finding| finding.held);
+        let is_sound = self.converged && self.statements_lost == 0 && is_clean_cut && self.problems.is_empty();
+        u8::from(!(is_sound && is_as_expected))
     }
 
     /// Returns the report for people, in lines of text.
     pub fn text(&self) -> String {
         text::render(self)
+    }
+}
+
+impl ScenarioList {
+    /// Returns the list of these scenarios.
+    pub fn of(scenarios: &[Scenario]) -> Self {
+        let row = |scenario: &Scenario| ScenarioRow {
+            name: scenario.name.clone(),
+            about: scenario.about.clone(),
+            nations: scenario.codes(),
+        };
+        Self { scenarios: scenarios.iter().map(row).collect() }
+    }
+
+    /// Returns the list for people, in lines of text.
+    pub fn text(&self) -> String {
+        let width = self.scenarios.iter().map(|row| row.name.len()).max().unwrap_or_default();
+        let line = |row: &ScenarioRow| format!("{:<width$}  {} nations  {}", row.name, row.nations.len(), row.about);
+        self.scenarios.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -6,27 +6,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
 
 use comity_protocol::limits::NATIONS_MAX;
 use serde_json::{Map, Value};
 
 use crate::countries::Countries;
 use crate::files::read_text;
-use crate::relay::CutKind;
 
 mod error;
 mod raw;
+mod read;
+mod step;
 mod timeline;
 
 pub use error::{OrderProblem, Problem, ScenarioError};
+pub use step::{BatchStanding, Condition, Leaver, MotionChange, Step, VoteOutcome};
 
 /// The scenario that runs where none is named.
 pub const DEFAULT: &str = "largest-donor-leaves";
 /// Scenarios that come with the program, by name.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 9] = [
     (DEFAULT, include_str!("../scenarios/largest-donor-leaves.toml")),
     ("three-nations", include_str!("../scenarios/three-nations.toml")),
+    ("stolen-key", include_str!("../scenarios/stolen-key.toml")),
+    ("restored-backup", include_str!("../scenarios/restored-backup.toml")),
+    ("nation-removed", include_str!("../scenarios/nation-removed.toml")),
+    ("nation-admitted", include_str!("../scenarios/nation-admitted.toml")),
+    ("root-replaced", include_str!("../scenarios/root-replaced.toml")),
+    ("split-vote", include_str!("../scenarios/split-vote.toml")),
+    ("courier", include_str!("../scenarios/courier.toml")),
 ];
 
 /// Farthest date from the start of the run, in days: ten years.
@@ -56,6 +64,17 @@ pub struct ScenarioNation {
     pub name: String,
     /// What it does.
     pub role: Role,
+    /// How it comes to be in the alliance.
+    pub entry: Entry,
+}
+
+/// How a nation comes to be in the alliance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// It founds it.
+    Founder,
+    /// A motion of the timeline admits it.
+    ByMotion,
 }
 
 /// A statement of the scenario's own.
@@ -79,82 +98,6 @@ pub struct Record {
     pub needs: BTreeSet<String>,
 }
 
-/// Who leaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Leaver {
-    /// The donor whose removal uncovers most of the scenario's own record.
-    LargestDonor,
-    /// This nation.
-    Nation(String),
-}
-
-/// One step of the timeline; a step begins when the one before is done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Writes a set of records and waits until all are acknowledged and every node that can be reached holds them.
-    Write {
-        /// The set.
-        records: String,
-    },
-    /// Lets nations write statements of their own, one each `every`, until [`Step::Stop`].
-    Burst {
-        /// Who writes.
-        nations: BTreeSet<String>,
-        /// The pause between the statements of one nation.
-        every: Duration,
-    },
-    /// Waits until every writer has so many more statements acknowledged.
-    Wait {
-        /// How many.
-        statements: u32,
-    },
-    /// Waits like [`Step::Wait`], then stops the writers.
-    Stop {
-        /// How many.
-        statements: u32,
-    },
-    /// Cuts all links between sides and waits until both sides show each other as not connected.
-    Partition {
-        /// The sides; every nation stands on one.
-        sides: Vec<BTreeSet<String>>,
-        /// How the cut shows itself.
-        cut: CutKind,
-    },
-    /// Silently stops what `from` sends to `to`.
-    CutOneWay {
-        /// Who is no longer heard.
-        from: String,
-        /// Who no longer hears.
-        to: String,
-    },
-    /// Delays everything between two nations.
-    Delay {
-        /// The nations.
-        between: (String, String),
-        /// How long, each way.
-        by: Duration,
-    },
-    /// Ends every cut.
-    Heal,
-    /// Kills a node while one of its writes is unanswered.
-    Kill {
-        /// The nation whose node it is.
-        nation: String,
-    },
-    /// Starts a killed node again, and repeats the unanswered write.
-    Restart {
-        /// The nation whose node it is.
-        nation: String,
-    },
-    /// Kills a node for good, in the middle of its writing.
-    Leave {
-        /// The nation whose node it is.
-        nation: Leaver,
-        /// Statements of it that are acknowledged before.
-        acknowledged: u32,
-    },
-}
-
 /// A scenario, checked: every name in it is known and every step possible where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
@@ -168,6 +111,8 @@ pub struct Scenario {
     pub as_of: i64,
     /// Who takes part, in the file's order.
     pub nations: Vec<ScenarioNation>,
+    /// Sides between which there is no link at all, ever; empty where everybody is linked.
+    pub apart: Vec<BTreeSet<String>>,
     /// Statements of its own, in the file's order.
     pub records: Vec<Record>,
     /// What happens.
@@ -201,6 +146,25 @@ impl Scenario {
         })
     }
 
+    /// Returns the built-in scenarios, each with what it shows.
+    /// # Errors
+    /// [`ScenarioError`] if one cannot be run; a test reads them all.
+    pub fn built_in() -> Result<Vec<Self>, ScenarioError> {
+        BUILT_IN.iter().map(|(name, text)| Self::parse(name, text)).collect()
+    }
+
+    /// Returns the codes of the founding nations, in order.
+    pub fn founders(&self) -> Vec<String> {
+        let founders = self.nations.iter().filter(|nation| nation.entry == Entry::Founder);
+        founders.map(|nation| nation.code.clone()).collect()
+    }
+
+    /// Returns the founders that a founder is linked with from the start, itself included.
+    pub fn side(&self, code: &str) -> BTreeSet<String> {
+        let side = self.apart.iter().find(|side| side.contains(code)).cloned();
+        side.unwrap_or_else(|| self.founders().into_iter().collect())
+    }
+
     /// Returns the codes of all nations, in order.
     pub fn codes(&self) -> Vec<String> {
         self.nations.iter().map(|nation| nation.code.clone()).collect()
@@ -214,6 +178,9 @@ impl Scenario {
     /// [`ScenarioError::Nations`] if a code is none, a recipient is left out, or fewer than two nations remain.
     pub fn among(mut self, codes: &[String]) -> Result<Self, ScenarioError> {
         check_codes(codes).map_err(ScenarioError::Nations)?;
+        if self.timeline.iter().any(names_its_nations) {
+            return Err(ScenarioError::Nations(Problem::OwnNations));
+        }
         let wanted: BTreeSet<&String> = codes.iter().collect();
         let recipients = self.nations.iter().filter(|nation| nation.role == Role::Recipient);
         if let Some(left_out) = recipients.map(|nation| &nation.code).find(|code| !wanted.contains(code)) {
@@ -225,8 +192,12 @@ impl Scenario {
         self.nations = codes
             .iter()
             .map(|code| {
-                let new =
-                    || ScenarioNation { code: code.clone(), name: countries.name(code).to_owned(), role: Role::Donor };
+                let new = || ScenarioNation {
+                    code: code.clone(),
+                    name: countries.name(code).to_owned(),
+                    role: Role::Donor,
+                    entry: Entry::Founder,
+                };
                 known.get(code).cloned().unwrap_or_else(new)
             })
             .collect();
@@ -351,7 +322,52 @@ fn among_step(step: Step, wanted: &BTreeSet<&String>, joined: &[&String]) -> Opt
         Step::Leave { nation: Leaver::Nation(ref nation), acknowledged } if !wanted.contains(nation) => {
             Some(Step::Leave { nation: Leaver::LargestDonor, acknowledged })
         }
-        Step::Write { .. } | Step::Wait { .. } | Step::Stop { .. } | Step::Heal | Step::Leave { .. } => Some(step),
+        Step::Write { .. }
+        | Step::Wait { .. }
+        | Step::Stop { .. }
+        | Step::Heal
+        | Step::Leave { .. }
+        | Step::WriteAs { .. }
+        | Step::Clone { .. }
+        | Step::Init { .. }
+        | Step::Roster { .. }
+        | Step::Start { .. }
+        | Step::Link { .. }
+        | Step::Propose { .. }
+        | Step::Vote { .. }
+        | Step::Run { .. }
+        | Step::Destroy { .. }
+        | Step::Mark { .. }
+        | Step::Expect { .. } => Some(step),
+    }
+}
+
+/// Whether a step is about what one nation's keys do, so that no other can take its place.
+fn names_its_nations(step: &Step) -> bool {
+    match step {
+        Step::Write { .. }
+        | Step::Burst { .. }
+        | Step::Wait { .. }
+        | Step::Stop { .. }
+        | Step::Partition { .. }
+        | Step::CutOneWay { .. }
+        | Step::Delay { .. }
+        | Step::Heal
+        | Step::Kill { .. }
+        | Step::Restart { .. }
+        | Step::Leave { .. } => false,
+        Step::WriteAs { .. }
+        | Step::Clone { .. }
+        | Step::Init { .. }
+        | Step::Roster { .. }
+        | Step::Start { .. }
+        | Step::Link { .. }
+        | Step::Propose { .. }
+        | Step::Vote { .. }
+        | Step::Run { .. }
+        | Step::Destroy { .. }
+        | Step::Mark { .. }
+        | Step::Expect { .. } => true,
     }
 }
 

@@ -6,4 +6,5 @@ mod run;
 #[path = "../schema/mod.rs"]
 mod schema;
 mod sim;
+mod trust;
 mod up;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::countries::Countries;
 use crate::kiel::{Class, KielFile, RECIPIENT};
 use crate::relay::CutKind;
-use crate::scenario::{Leaver, Record, Role, Scenario, ScenarioNation, Step};
+use crate::scenario::{Entry, Leaver, Record, Role, Scenario, ScenarioNation, Step};
 
 /// Decides the order of writes; any number would do.
 const SEED: u64 = 7;
@@ -22,12 +22,14 @@ pub(super) fn scenario(file: &KielFile) -> Scenario {
         code: RECIPIENT.to_owned(),
         name: countries.name(RECIPIENT).to_owned(),
         role: Role::Recipient,
+        entry: Entry::Founder,
     }];
     let donors = file.donors();
     nations.extend(donors.iter().map(|code| ScenarioNation {
         code: code.clone(),
         name: countries.name(code).to_owned(),
         role: Role::Donor,
+        entry: Entry::Founder,
     }));
     let records = records(file);
     let sets: BTreeSet<&str> = records.iter().map(|record| record.set.as_str()).collect();
@@ -47,6 +49,7 @@ pub(super) fn scenario(file: &KielFile) -> Scenario {
         seed: SEED,
         as_of: 1,
         nations,
+        apart: Vec::new(),
         records,
         timeline,
     }

@@ -17,13 +17,14 @@ use super::burst::Hand;
 use super::desk::{ANSWER_PATIENCE, Desk, Presence, Turn};
 use super::ledger::Ledger;
 use super::plan::{Meaning, shifted};
+use super::trust::{self, Trust};
 use super::{ExerciseError, Progress, elapsed_ms, now};
 use crate::processes::{
     Layout, Node, NodeConfig, PATIENCE, ProcessId, TestnetError, TestnetFile, client, found, listens,
 };
-use crate::relay::{Relays, pairs};
+use crate::relay::{Pair, RelayError, Relays, pairs};
 use crate::report::{Cut, Kill, Leave};
-use crate::scenario::Scenario;
+use crate::scenario::{Entry, Scenario};
 use crate::wire::Status;
 
 /// Pause between two looks at all nodes.
@@ -33,11 +34,15 @@ pub(super) const SETTLE_PATIENCE: Duration = Duration::from_secs(60);
 /// Longest wait for a node to stop at the end of a run.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// One nation's place in the exercise.
+/// One node's place in the exercise; a nation's first node has the nation's code for a name.
 #[derive(Debug)]
 pub(super) struct Seat {
     /// Its node's process, while it runs.
     pub(super) node: Option<Node>,
+    /// Code of the nation it speaks for.
+    pub(super) nation: String,
+    /// Its node's key.
+    pub(super) key: String,
     /// Where it writes.
     pub(super) desk: Arc<Desk>,
 }
@@ -86,6 +91,9 @@ pub(super) struct Stage {
     pub(super) leaver: Option<Leave>,
     /// By nation: how many of its statements everybody was seen to hold, and when.
     pub(super) everybody: BTreeMap<String, (u64, u64)>,
+    /// Nodes that have a home, by name: their nation and their key.
+    pub(super) made: BTreeMap<String, (String, String)>,
+    pub(super) trust: Trust,
     pub(super) problems: Vec<String>,
     progress: watch::Sender<Progress>,
 }
@@ -101,15 +109,15 @@ impl Stage {
         let began = Instant::now();
         let start = now();
         progress.send_modify(|progress| {
-            progress.step = format!("founding an alliance of {}", scenario.nations.len());
+            progress.step = format!("founding an alliance of {}", scenario.founders().len());
             progress.total = scenario.timeline.len() + 2;
         });
-        let names: Vec<(String, String)> =
-            scenario.nations.iter().map(|nation| (nation.code.clone(), nation.name.clone())).collect();
+        let founders = scenario.nations.iter().filter(|nation| nation.entry == Entry::Founder);
+        let names: Vec<(String, String)> = founders.map(|nation| (nation.code.clone(), nation.name.clone())).collect();
         let testnet = found(&exe, &layout, &names).await?;
         let ledger = Ledger::create(&layout.dir().join("acknowledged.jsonl"), began).map_err(TestnetError::from)?;
-        let codes = scenario.codes();
-        let relays = open_relays(&codes).await?;
+        let trust = Trust::new(trust::prepare(&exe, &layout, &scenario).await?);
+        let relays = open_relays(&scenario).await?;
         let mut stage = Self {
             as_of: shifted(start, scenario.as_of),
             meaning: Meaning { start, written: BTreeMap::new() },
@@ -125,6 +133,8 @@ impl Stage {
             kills: Vec::new(),
             leaver: None,
             everybody: BTreeMap::new(),
+            made: BTreeMap::new(),
+            trust,
             problems: Vec::new(),
             exe,
             layout,
@@ -151,38 +161,24 @@ impl Stage {
                 started.map(|(node, status)| (member, node, status))
             });
         }
-        let roles: BTreeMap<_, _> =
-            self.scenario.nations.iter().map(|nation| (nation.code.clone(), nation.role)).collect();
         while let Some(started) = starting.join_next().await {
             let (member, node, status) = started.expect("starting a node does not panic")?;
             self.relays.set_target(&member.code, listens(&status));
-            let stream = self.testnet.members.iter().position(|other| *other == member).unwrap_or_default();
-            let mut rng = ChaCha8Rng::seed_from_u64(self.scenario.seed);
-            // Stream 0 is the stage's own.
-            rng.set_stream(u64::try_from(stream).unwrap_or_default() + 1);
-            let role = roles.get(&member.code).copied().unwrap_or(crate::scenario::Role::Donor);
-            let turn = Turn { hand: Hand::new(&member.code, role, rng), pending: None, refused: Vec::new() };
-            let desk = Desk {
-                client: client(&self.layout, &member.code).with_timeout(ANSWER_PATIENCE),
-                code: member.code.clone(),
-                ledger: Arc::clone(&self.ledger),
-                turn: Mutex::new(turn),
-                presence: watch::Sender::new(Presence::Up),
-            };
-            self.seats.insert(member.code, Seat { node: Some(node), desk: Arc::new(desk) });
+            self.take_seat(&member.code, &member.code, &member.node, node);
         }
         let deadline = began + PATIENCE;
         loop {
             let statuses = self.statuses().await;
-            let links = self.seats.len().saturating_sub(1);
-            let is_whole = |status: &Status| status.peers.iter().filter(|peer| peer.connected).count() == links;
-            if statuses.len() == self.seats.len() && statuses.values().all(is_whole) {
+            let links = |code: &str| self.scenario.side(code).len().saturating_sub(1);
+            let up = |status: &Status| status.peers.iter().filter(|peer| peer.connected).count();
+            let is_whole = |(code, status): (&String, &Status)| up(status) == links(code);
+            if statuses.len() == self.seats.len() && statuses.iter().all(is_whole) {
                 self.links_up_ms = elapsed_ms(began);
                 return Ok(());
             }
             if Instant::now() >= deadline {
                 let missing = |(code, status): (&String, &Status)| {
-                    let up = status.peers.iter().filter(|peer| peer.connected).count();
+                    let (up, links) = (up(status), links(code));
                     (up < links).then(|| format!("{code} {up}/{links}"))
                 };
                 let missing: Vec<String> = statuses.iter().filter_map(missing).collect();
@@ -191,6 +187,30 @@ impl Stage {
             }
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Gives a node that runs its place.
+    pub(super) fn take_seat(&mut self, name: &str, nation: &str, key: &str, node: Node) {
+        let stream = self.testnet.members.iter().position(|other| other.code == name).unwrap_or_default();
+        let mut rng = ChaCha8Rng::seed_from_u64(self.scenario.seed);
+        // Stream 0 is the stage's own.
+        rng.set_stream(u64::try_from(stream).unwrap_or_default() + 1);
+        let role = self.scenario.nations.iter().find(|known| known.code == nation).map(|known| known.role);
+        let hand = Hand::new(name, role.unwrap_or(crate::scenario::Role::Donor), rng);
+        let desk = Desk {
+            client: client(&self.layout, name).with_timeout(ANSWER_PATIENCE),
+            code: name.to_owned(),
+            ledger: Arc::clone(&self.ledger),
+            turn: Mutex::new(Turn { hand, pending: None, refused: Vec::new() }),
+            presence: watch::Sender::new(Presence::Up),
+        };
+        let (nation, key) = (nation.to_owned(), key.to_owned());
+        self.seats.insert(name.to_owned(), Seat { node: Some(node), nation, key, desk: Arc::new(desk) });
+    }
+
+    /// Opens relays between further pairs.
+    pub(super) async fn open_relays(&mut self, pairs: &[Pair]) -> Result<(), ExerciseError> {
+        self.relays.add(pairs, &BTreeMap::new()).await.map_err(|error| no_relay(&error))
     }
 
     /// Tells the progress bar what is being done.
@@ -205,10 +225,15 @@ impl Stage {
         });
     }
 
-    /// Returns the codes of all nations whose node is up.
+    /// Returns the names of all nodes that are up.
     pub(super) fn live(&self) -> Vec<String> {
         let is_up = |seat: &Seat| *seat.desk.presence.borrow() == Presence::Up;
         self.seats.iter().filter(|(_, seat)| is_up(seat)).map(|(code, _)| code.clone()).collect()
+    }
+
+    /// Returns the names of all live nodes that are no outsiders.
+    pub(super) fn inside(&self) -> Vec<String> {
+        self.live().into_iter().filter(|name| !self.trust.outsiders.contains(name)).collect()
     }
 
     /// Returns what every live node says about itself; a node that does not answer is left out.
@@ -222,19 +247,22 @@ impl Stage {
         statuses
     }
 
-    /// Returns the client of one nation's node.
+    /// Returns the client of one node.
     pub(super) fn client(&self, code: &str) -> Client {
         self.seats[code].desk.client.clone()
     }
 
-    /// Returns the live nations that can reach each other: one group, or one for each side of a cut.
+    /// Returns the live nodes, outsiders left out, that can reach each other: one group, or one for each side of a cut.
     pub(super) fn groups(&self) -> Vec<BTreeSet<String>> {
-        let live: BTreeSet<String> = self.live().into_iter().collect();
+        let live: BTreeSet<String> = self.inside().into_iter().collect();
         match &self.cut {
             Some(cut) if !cut.sides.is_empty() => {
                 cut.sides.iter().map(|side| side.intersection(&live).cloned().collect()).collect()
             }
-            Some(_) | None => vec![live],
+            Some(_) | None if self.scenario.apart.is_empty() => vec![live],
+            Some(_) | None => {
+                self.scenario.apart.iter().map(|side| side.intersection(&live).cloned().collect()).collect()
+            }
         }
     }
 
@@ -326,11 +354,15 @@ impl Stage {
     }
 }
 
-async fn open_relays(codes: &[String]) -> Result<Relays, ExerciseError> {
-    Relays::open(&pairs(codes), &BTreeMap::new()).await.map_err(|error| {
-        let said = error.to_string();
-        ExerciseError::Testnet(TestnetError::NotReady { who: "a relay".to_owned(), said })
-    })
+async fn open_relays(scenario: &Scenario) -> Result<Relays, ExerciseError> {
+    let mut linked = pairs(&scenario.founders());
+    linked.retain(|pair| scenario.side(&pair.from).contains(&pair.to));
+    Relays::open(&linked, &BTreeMap::new()).await.map_err(|error| no_relay(&error))
+}
+
+fn no_relay(error: &RelayError) -> ExerciseError {
+    let said = error.to_string();
+    ExerciseError::Testnet(TestnetError::NotReady { who: "a relay".to_owned(), said })
 }
 
 fn is_settled(group: &BTreeSet<String>, statuses: &BTreeMap<String, Status>) -> bool {

@@ -13,9 +13,9 @@ use super::burst::Need;
 use super::desk::Presence;
 use super::plan::{Written, waves, writers};
 use super::stage::{LOOK_EVERY, SETTLE_PATIENCE, Stage, StandingCut};
-use super::{ExerciseError, elapsed_ms, said};
+use super::{ExerciseError, elapsed_ms, said, trust};
 use crate::draft::Draft;
-use crate::processes::{Member, Node, listens};
+use crate::processes::{Member, Node, NodeConfig, TestnetError, listens};
 use crate::relay::CutKind;
 use crate::report::{Cut, Kill, Leave};
 use crate::scenario::{Record, Step};
@@ -64,6 +64,18 @@ pub(super) async fn run(stage: &mut Stage) -> Result<(), ExerciseError> {
             Step::Kill { nation } => kill(stage, &nation).await,
             Step::Restart { nation } => restart(stage, &nation).await?,
             Step::Leave { acknowledged, .. } => leave(stage, acknowledged.into()).await,
+            Step::WriteAs { .. }
+            | Step::Clone { .. }
+            | Step::Init { .. }
+            | Step::Roster { .. }
+            | Step::Start { .. }
+            | Step::Link { .. }
+            | Step::Propose { .. }
+            | Step::Vote { .. }
+            | Step::Run { .. }
+            | Step::Destroy { .. }
+            | Step::Mark { .. }
+            | Step::Expect { .. } => trust::run(stage, step).await?,
         }
     }
     Ok(())
@@ -265,6 +277,10 @@ async fn restart(stage: &mut Stage, nation: &str) -> Result<(), ExerciseError> {
     stage.step(&format!("restarting {nation}"));
     let began = Instant::now();
     let Some(member) = member(stage, nation) else { return Ok(()) };
+    // A restored home has no configuration.
+    NodeConfig::new(&stage.layout, &stage.testnet, &member, &stage.relays.ports())
+        .write()
+        .map_err(TestnetError::from)?;
     let (node, status) = Node::start(&stage.exe, &stage.layout, &member).await?;
     let restart_ms = elapsed_ms(began);
     stage.relays.set_target(nation, listens(&status));

@@ -8,7 +8,9 @@ use tokio::time::{Instant, sleep};
 use super::ExerciseError;
 use super::ledger::Acknowledged;
 use super::stage::{LOOK_EVERY, SETTLE_PATIENCE, Stage};
+use super::trust::Trust;
 use crate::report::{Coverage, CoverageRow, Report, Written};
+use crate::scenario::BatchStanding;
 use crate::wire::{CoverageAnswer, ExportLine, Status};
 
 /// Waits for convergence and writes the report.
@@ -19,11 +21,12 @@ pub(super) async fn reach(stage: &mut Stage) -> Result<Report, ExerciseError> {
     let (mut converged_at, mut exports, mut statuses) = (None, BTreeMap::new(), BTreeMap::new());
     while converged_at.is_none() && Instant::now() < deadline {
         statuses = stage.statuses().await;
+        statuses.retain(|name, _| !stage.trust.outsiders.contains(name));
         if is_equal(stage, &statuses) {
             let at = (Instant::now(), stage.ledger.now_ms());
             exports = all_exports(stage, &as_of).await;
             let distinct: BTreeSet<&String> = exports.values().collect();
-            if exports.len() == stage.live().len() && distinct.len() <= 1 {
+            if exports.len() == stage.inside().len() && distinct.len() <= 1 {
                 converged_at = Some(at);
                 continue;
             }
@@ -36,7 +39,10 @@ pub(super) async fn reach(stage: &mut Stage) -> Result<Report, ExerciseError> {
     let acknowledged = stage.ledger.all();
     let dead = dead_home(stage);
     let survivors: Vec<BTreeSet<String>> = exports.values().map(|export| versions(export)).collect();
-    let losses = losses(&acknowledged, &survivors, &dead.unwrap_or_default());
+    let aside = set_aside(stage, &acknowledged, &survivors);
+    let counting: Vec<Acknowledged> =
+        acknowledged.iter().filter(|entry| !aside.contains_key(&entry.pinned())).cloned().collect();
+    let losses = losses(&counting, &survivors, &dead.unwrap_or_default());
     if let Some((_, at_ms)) = converged_at {
         note_everybody(stage, &losses, at_ms);
     }
@@ -72,11 +78,33 @@ pub(super) async fn reach(stage: &mut Stage) -> Result<Report, ExerciseError> {
         kills: stage.kills.clone(),
         cuts: stage.cuts.clone(),
         written: written(stage, &acknowledged),
+        findings: std::mem::take(&mut stage.trust.findings),
+        signed: std::mem::take(&mut stage.trust.signed),
+        commands: std::mem::take(&mut stage.trust.commands),
+        said: stage.trust.said(),
+        set_aside: Trust::set_aside(&aside),
+        outsiders: stage.trust.outsiders.iter().cloned().collect(),
         rows: None,
         problems: std::mem::take(&mut stage.problems),
         took_ms: 0,
         dir: None,
     })
+}
+
+/// Returns the acknowledged versions that not everybody exports since they do not count, as an expectation found them.
+fn set_aside(
+    stage: &Stage,
+    acknowledged: &[Acknowledged],
+    survivors: &[BTreeSet<String>],
+) -> BTreeMap<String, BatchStanding> {
+    let mut aside = BTreeMap::new();
+    for entry in acknowledged {
+        let is_everywhere = survivors.iter().all(|export| export.contains(&entry.version));
+        if let Some(standing) = stage.trust.expected(&entry.version).filter(|_| !is_everywhere) {
+            aside.insert(entry.pinned(), standing);
+        }
+    }
+    aside
 }
 
 fn millis(span: std::time::Duration) -> u64 {
@@ -85,12 +113,12 @@ fn millis(span: std::time::Duration) -> u64 {
 
 fn is_equal(stage: &Stage, statuses: &BTreeMap<String, Status>) -> bool {
     let digests: BTreeSet<[&str; 3]> = statuses.values().map(Status::digests).collect();
-    statuses.len() == stage.live().len() && digests.len() <= 1
+    statuses.len() == stage.inside().len() && digests.len() <= 1
 }
 
 async fn all_exports(stage: &Stage, as_of: &str) -> BTreeMap<String, String> {
     let mut exports = BTreeMap::new();
-    for code in stage.live() {
+    for code in stage.inside() {
         let query = [("format", "jsonl"), ("as_of", as_of)];
         if let Ok(export) = stage.client(&code).get_text("/v1/export", &query).await {
             exports.insert(code, export);
@@ -101,7 +129,7 @@ async fn all_exports(stage: &Stage, as_of: &str) -> BTreeMap<String, String> {
 
 /// Asks one live node for the cover of every requirement; after convergence any will do.
 async fn coverage(stage: &mut Stage, as_of: &str, without: Option<&str>) -> Vec<CoverageRow> {
-    let Some(code) = stage.live().into_iter().next() else { return Vec::new() };
+    let Some(code) = stage.inside().into_iter().next() else { return Vec::new() };
     let mut query = vec![("as_of", as_of)];
     query.extend(without.map(|nation| ("without", nation)));
     match stage.client(&code).get::<CoverageAnswer>("/v1/coverage", &query).await {
@@ -198,7 +226,14 @@ fn written(stage: &Stage, acknowledged: &[Acknowledged]) -> Vec<Written> {
             nation: code.clone(),
         }
     };
-    stage.scenario.codes().into_iter().map(row).collect()
+    let later = stage.seats.keys().filter(|name| !stage.trust.is_of_a_clone(name)).cloned();
+    let mut names = stage.scenario.codes();
+    for name in later {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.into_iter().map(row).collect()
 }
 
 #[cfg(test)]

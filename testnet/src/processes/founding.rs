@@ -123,19 +123,7 @@ impl Founding<'_> {
 
     /// Runs one command of the product; returns what it printed.
     async fn comity(&self, args: impl IntoIterator<Item = OsString>) -> Result<String, TestnetError> {
-        let args: Vec<OsString> = args.into_iter().collect();
-        let mut command = node::clean_command(self.exe);
-        let output = command
-            .args(&args)
-            .output()
-            .await
-            .map_err(|source| TestnetError::Start { exe: self.exe.to_owned(), source })?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let command: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(TestnetError::Founding { command: command.join(" "), said })
+        node::comity(self.exe, args.into_iter().collect()).await?.succeeded()
     }
 }
 
@@ -144,7 +132,7 @@ fn label(code: &str) -> String {
 }
 
 /// Returns the first 64 hexadecimal digits that stand as a word of their own.
-fn key_in(text: &str, code: &str) -> Result<String, TestnetError> {
+pub(crate) fn key_in(text: &str, code: &str) -> Result<String, TestnetError> {
     let is_key = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     text.split(|c: char| !c.is_ascii_alphanumeric()).find(is_key).map(str::to_owned).ok_or_else(|| {
         let said = format!("no key of {code} in its output");

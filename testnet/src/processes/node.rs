@@ -1,6 +1,7 @@
 //! One node process.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,9 @@ use crate::files::{FileError, read_text, write_json, write_text};
 use crate::relay::Pair;
 use crate::wire::Status;
 
+/// The pause after which a node's witness says what it has seen.
+const WITNESS_ON_CHANGE_MS: &str = "250";
+
 /// A node process that dies with the laboratory.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -25,6 +29,8 @@ impl Node {
     pub(super) fn command(exe: &Path, layout: &Layout, code: &str) -> Result<Command, TestnetError> {
         let mut command = detached(exe, &layout.log_path(code))?;
         command.arg("--home").arg(layout.home(code)).args(["node", "run"]);
+        // A testnet has no minute to wait for what witnesses say.
+        command.env("COMITY_WITNESS_ON_CHANGE_MS", WITNESS_ON_CHANGE_MS);
         Ok(command)
     }
 
@@ -90,6 +96,48 @@ impl NodeConfig {
     pub(crate) fn write(&self) -> Result<(), FileError> {
         write_text(&self.path, &self.text)
     }
+}
+
+/// A command of the product that has ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    command: String,
+    /// Its exit code; -1 if a signal ended it.
+    pub(crate) code: i32,
+    /// What it printed.
+    pub(crate) stdout: String,
+    /// What it said on standard error.
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// Returns what it printed.
+    /// # Errors
+    /// [`TestnetError::Founding`] if it failed.
+    pub(crate) fn succeeded(self) -> Result<String, TestnetError> {
+        if self.code == 0 {
+            return Ok(self.stdout);
+        }
+        Err(TestnetError::Founding { command: self.command, said: self.stderr.trim().to_owned() })
+    }
+}
+
+/// Runs one command of the product to its end.
+/// # Errors
+/// [`TestnetError::Start`] if it cannot be started.
+pub(crate) async fn comity(exe: &Path, args: Vec<OsString>) -> Result<Ran, TestnetError> {
+    let output = clean_command(exe)
+        .args(&args)
+        .output()
+        .await
+        .map_err(|source| TestnetError::Start { exe: exe.to_owned(), source })?;
+    let command: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    Ok(Ran {
+        command: command.join(" "),
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
 }
 
 /// Returns a command that no setting of this process's environment reaches.

@@ -27,6 +27,10 @@ async fn stopping_ends_the_process_it_names() {
 #[test]
 fn a_listening_address_is_read_from_the_status() {
     let status = |listen: &[&str]| Status {
+        standing: "active".to_owned(),
+        authoring: crate::wire::Authoring { allowed: true, reason: None },
+        charter: crate::wire::Charter { height: 0 },
+        forks: Vec::new(),
         nation: "POL".to_owned(),
         node: String::new(),
         listen: listen.iter().map(|address| (*address).to_owned()).collect(),

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+mod trust;
+
 use super::{CoverageRow, CutKind, Report, Rows};
 
 /// Lines of a long list that are shown.
@@ -13,6 +15,7 @@ pub(super) fn render(report: &Report) -> String {
     // Writing to a string does not fail.
     let _ = head(&mut out, report)
         .and_then(|()| events(&mut out, report))
+        .and_then(|()| trust::render(&mut out, report))
         .and_then(|()| written(&mut out, report))
         .and_then(|()| report.rows.as_ref().map_or(Ok(()), |rows| accounts(&mut out, rows)))
         .and_then(|()| cover(&mut out, report))
@@ -111,6 +114,9 @@ fn accounts(out: &mut String, rows: &Rows) -> std::fmt::Result {
 }
 
 fn cover(out: &mut String, report: &Report) -> std::fmt::Result {
+    if report.coverage_before.is_empty() && report.coverage_after.is_empty() {
+        return Ok(());
+    }
     let without = report.leaver.as_ref().map_or("nobody".to_owned(), |leave| leave.nation.clone());
     writeln!(
         out,
@@ -140,6 +146,12 @@ fn end(out: &mut String, report: &Report) -> std::fmt::Result {
     list(out, &report.lost)?;
     writeln!(out, "only in a dead home {:>8}", report.unreplicated_at_kill.len())?;
     list(out, &report.unreplicated_at_kill)?;
+    if !report.set_aside.is_empty() {
+        let aside: Vec<String> =
+            report.set_aside.iter().map(|row| format!("{} {}", row.standing, row.version)).collect();
+        writeln!(out, "held, do not count  {:>8}", aside.len())?;
+        list(out, &aside)?;
+    }
     for problem in &report.problems {
         writeln!(out, "problem: {problem}")?;
     }

@@ -74,6 +74,18 @@ pub enum Problem {
     /// A value no statement field can hold.
     #[error("a statement's field holds text, whole numbers, lists and tables, and times only as days from the start")]
     Value,
+    /// A node no step has made before, or none at all.
+    #[error("{0} is no node that is there by then")]
+    UnknownNode(String),
+    /// A motion, batch or mark that no earlier step made.
+    #[error("{0} was not made by an earlier step")]
+    UnknownName(String),
+    /// A name that cannot be a folder's.
+    #[error("{0} is no name; a name has 1 to 32 letters, digits and hyphens")]
+    Name(String),
+    /// Other nations for a scenario about what certain nations do.
+    #[error("this exercise is about its own nations; others cannot take their place")]
+    OwnNations,
     /// A step that makes no sense where it stands.
     #[error("{0}")]
     Order(OrderProblem),
@@ -103,6 +115,18 @@ pub enum OrderProblem {
     /// Restarting a node that runs or left.
     #[error("its node was not killed")]
     NotKilled,
+    /// A node started or written at that is not there yet.
+    #[error("its node does not run")]
+    NotRunning,
+    /// A node started twice.
+    #[error("its node was started already")]
+    Started,
+    /// A founder admitted, or a nation that takes no part yet removed.
+    #[error("the nation is not one that this can be done to")]
+    WrongNation,
+    /// A seal before any support, or a vote that nobody casts.
+    #[error("nobody votes")]
+    NoVoters,
     /// A second nation leaves.
     #[error("one nation has left already")]
     SecondLeaver,

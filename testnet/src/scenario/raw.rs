@@ -7,8 +7,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Spanned;
 
-use super::timeline::{RawStep, Timeline, one_of};
-use super::{DAYS_MAX, Problem, RECORDS_MAX, Record, Role, STEPS_MAX, Scenario, ScenarioNation, check_codes, in_range};
+use super::read::{RawStep, one_of};
+use super::timeline::Timeline;
+use super::{
+    DAYS_MAX, Entry, Problem, RECORDS_MAX, Record, Role, STEPS_MAX, Scenario, ScenarioNation, check_codes, in_range,
+};
 use crate::countries::Countries;
 
 /// What is wrong, and the byte where.
@@ -34,6 +37,8 @@ struct RawScenario {
     as_of: Spanned<i64>,
     nation: Vec<Spanned<RawNation>>,
     #[serde(default)]
+    apart: Option<Spanned<Vec<Vec<String>>>>,
+    #[serde(default)]
     record: Vec<Spanned<RawRecord>>,
     timeline: Vec<Spanned<RawStep>>,
 }
@@ -44,6 +49,8 @@ struct RawNation {
     code: String,
     name: Option<String>,
     role: Option<Spanned<String>>,
+    #[serde(default)]
+    admitted: bool,
 }
 
 #[derive(Deserialize)]
@@ -89,14 +96,41 @@ pub(super) fn parse(text: &str) -> Result<Scenario, Fault> {
     }
     let nations = nations(&raw.nation)?;
     let codes: BTreeSet<String> = nations.iter().map(|nation| nation.code.clone()).collect();
+    let founders = nations.iter().filter(|nation| nation.entry == Entry::Founder).count();
+    in_range(founders, 2, nations.len()).map_err(|problem| Fault { at: 0, key: "nation".to_owned(), problem })?;
     let end = text.len().saturating_sub(1);
     in_range(raw.record.len(), 0, RECORDS_MAX).map_err(|problem| Fault::new(&(end..end), "record", problem))?;
     in_range(raw.timeline.len(), 1, STEPS_MAX).map_err(|problem| Fault::new(&(end..end), "timeline", problem))?;
     let records = records(raw.record, &codes)?;
+    let apart = match &raw.apart {
+        None => Vec::new(),
+        Some(apart) => sides_apart(apart, &nations)?,
+    };
     let (name, seed, timeline) = (raw.name.into_inner(), raw.seed, Vec::new());
-    let mut scenario = Scenario { name, about: raw.about, seed, as_of, nations, records, timeline };
-    scenario.timeline = Timeline::new(&codes, &scenario).read(&raw.timeline)?;
+    let mut scenario = Scenario { name, about: raw.about, seed, as_of, nations, apart, records, timeline };
+    scenario.timeline = Timeline::new(&scenario).read(&raw.timeline)?;
     Ok(scenario)
+}
+
+/// Returns sides that are never linked; every founder stands on one of them.
+fn sides_apart(raw: &Spanned<Vec<Vec<String>>>, nations: &[ScenarioNation]) -> Result<Vec<BTreeSet<String>>, Fault> {
+    let fault = |problem| Fault::new(&raw.span(), "apart", problem);
+    let founders: BTreeSet<&String> =
+        nations.iter().filter(|nation| nation.entry == Entry::Founder).map(|nation| &nation.code).collect();
+    let mut placed = BTreeSet::new();
+    for code in raw.get_ref().iter().flatten() {
+        if !founders.contains(code) {
+            return Err(fault(Problem::UnknownNation(code.clone())));
+        }
+        if !placed.insert(code) {
+            return Err(fault(Problem::Twice(code.clone())));
+        }
+    }
+    if let Some(missing) = founders.iter().find(|code| !placed.contains(*code)) {
+        return Err(fault(Problem::OnNoSide((*missing).clone())));
+    }
+    in_range(raw.get_ref().len(), 2, founders.len()).map_err(fault)?;
+    Ok(raw.get_ref().iter().map(|side| side.iter().cloned().collect()).collect())
 }
 
 /// Returns the key of the line at `at`, for errors the parser raises itself.
@@ -123,7 +157,8 @@ fn nations(raw: &[Spanned<RawNation>]) -> Result<Vec<ScenarioNation>, Fault> {
             },
         };
         let name = nation.name.clone().unwrap_or_else(|| countries.name(&nation.code).to_owned());
-        nations.push(ScenarioNation { code: nation.code.clone(), name, role });
+        let entry = if nation.admitted { Entry::ByMotion } else { Entry::Founder };
+        nations.push(ScenarioNation { code: nation.code.clone(), name, role, entry });
         let codes: Vec<String> = nations.iter().map(|nation| nation.code.clone()).collect();
         match check_codes(&codes) {
             Ok(()) => {}

@@ -60,9 +60,60 @@ fn a_fault_is_named_by_line_and_key() {
 }
 
 #[test]
+fn a_step_about_trust_is_possible_where_its_names_were_made() {
+    const TRUST: &str = include_str!("../../scenarios/stolen-key.toml");
+    for (from, to, expected) in [
+        (
+            "batch = \"seen\"\n\n[[timeline]]\nstep = \"write_as\"",
+            "batch = \"sean\"\n\n[[timeline]]\nstep = \"write_as\"",
+            "key batch: sean was not made by an earlier step",
+        ),
+        ("of = \"NOR\"\nlinks = []", "of = \"SWE\"\nlinks = []", "key of: SWE is not among the nations"),
+        ("of = \"NOR\"\nlinks = []", "of = \"NOR-9\"\nlinks = []", "key of: NOR-9 is no node that is there by then"),
+        ("node = \"NOR-thief\"\nof", "node = \"POL\"\nof", "key step: its node was started already"),
+        ("node = \"NOR-thief\"\nof", "node = \"../thief\"\nof", "key node: ../thief is no name"),
+        (
+            "step = \"start\"\nnode = \"NOR-2\"",
+            "step = \"start\"\nnode = \"NOR\"",
+            "key step: its node was started already",
+        ),
+        ("enrol = [\"NOR-2\"]", "enrol = [\"POL\"]", "key enrol: POL is no node that is there by then"),
+        ("what = \"final\"", "what = \"finite\"", "key what: finite is none of fork, no_fork"),
+        ("standing = \"suspended\"", "standing = \"sitting\"", "key standing: sitting is none of accepted, suspended"),
+        ("since = \"before\"", "since = \"after\"", "key since: after was not made by an earlier step"),
+        ("at = \"UKR\"", "at = \"NOR-2\"", "key step: its node does not run"),
+    ] {
+        assert!(TRUST.contains(from), "{from}");
+        let message = fails(&TRUST.replacen(from, to, 1));
+        assert!(message.contains(expected), "{from} -> {to}: {message}");
+    }
+    let votes = include_str!("../../scenarios/nation-admitted.toml");
+    for (from, to, expected) in [
+        ("admit = \"FIN\"", "admit = \"POL\"", "key step: the nation is not one that this can be done to"),
+        ("admit = \"FIN\"", "remove = \"FIN\"", "key step: the nation is not one that this can be done to"),
+        ("admit = \"FIN\"\n", "", "missing"),
+        ("step = \"support\"", "step = \"seal\"", "key step: nobody votes"),
+        ("motion = \"with-fin\"\nnations", "motion = \"x\"\nnations", "key motion: x was not made by an earlier step"),
+    ] {
+        assert!(votes.contains(from), "{from}");
+        let message = fails(&votes.replacen(from, to, 1));
+        assert!(message.contains(expected), "{from} -> {to}: {message}");
+    }
+}
+
+#[test]
+fn an_exercise_about_trust_keeps_its_nations() {
+    let codes = ["UKR", "POL", "DEU", "FRA", "SWE"].map(str::to_owned);
+    let message = Scenario::find("stolen-key").unwrap().among(&codes).unwrap_err().to_string();
+    assert_eq!(message, "nations: this exercise is about its own nations; others cannot take their place");
+}
+
+#[test]
 fn an_unknown_scenario_names_the_built_in_ones() {
     let message = Scenario::find("no-such").unwrap_err().to_string();
-    assert_eq!(message, "no scenario no-such; built in are largest-donor-leaves, three-nations");
+    let names: Vec<String> = Scenario::built_in().unwrap().into_iter().map(|scenario| scenario.name).collect();
+    assert_eq!(message, format!("no scenario no-such; built in are {}", names.join(", ")));
+    assert_eq!(names.first().map(String::as_str), Some(DEFAULT));
 }
 
 #[test]

@@ -1,55 +1,68 @@
-//! Timelines as written, and whether each step is possible where it stands.
+//! Whether each step of a timeline is possible where it stands.
 
-use std::collections::BTreeSet;
-use std::ops::Range;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
 use toml::Spanned;
 
 use super::raw::Fault;
-use super::{Leaver, OrderProblem, Problem, STATEMENTS_MAX, Scenario, Step, in_range};
-use crate::relay::CutKind;
-
-/// A step as written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawStep {
-    step: Spanned<String>,
-    records: Option<Spanned<String>>,
-    nations: Option<Spanned<Vec<String>>>,
-    nation: Option<Spanned<String>>,
-    every_ms: Option<Spanned<u64>>,
-    statements: Option<Spanned<u32>>,
-    acknowledged: Option<Spanned<u32>>,
-    sides: Option<Spanned<Vec<Vec<String>>>>,
-    cut: Option<Spanned<CutKind>>,
-    from: Option<Spanned<String>>,
-    to: Option<Spanned<String>>,
-    between: Option<Spanned<[String; 2]>>,
-    delay_ms: Option<Spanned<u64>>,
-}
-
-/// The steps' kinds as files name them.
-const STEPS: [&str; 11] =
-    ["write", "burst", "wait", "stop", "partition", "cut_one_way", "delay", "heal", "kill", "restart", "leave"];
+use super::read::RawStep;
+use super::{Entry, Leaver, MotionChange, OrderProblem, Problem, Scenario, Step, VoteOutcome};
 
 /// Follows a timeline to tell which step is possible.
 pub(super) struct Timeline<'a> {
-    codes: &'a BTreeSet<String>,
-    sets: BTreeSet<&'a str>,
+    /// Every nation, founding or not.
+    pub(super) codes: BTreeSet<String>,
+    pub(super) founders: BTreeSet<String>,
+    pub(super) sets: BTreeSet<&'a str>,
+    /// Every node there is by now.
+    pub(super) nodes: BTreeMap<String, NodeThere>,
+    pub(super) batches: BTreeSet<String>,
+    pub(super) motions: BTreeSet<String>,
+    pub(super) marks: BTreeSet<String>,
+    supported: BTreeSet<String>,
     is_cut: bool,
     is_writing: bool,
-    killed: BTreeSet<String>,
     largest_donor: Option<String>,
     left: Option<String>,
 }
 
+/// A node as a timeline knows it.
+pub(super) struct NodeThere {
+    pub(super) nation: String,
+    run: Run,
+    /// The clone of another node: nobody waits for it at the end.
+    is_clone: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Run {
+    /// It has a home and was never started.
+    Made,
+    Up,
+    Down,
+}
+
 impl<'a> Timeline<'a> {
-    pub(super) fn new(codes: &'a BTreeSet<String>, scenario: &'a Scenario) -> Self {
-        let sets = scenario.records.iter().map(|record| record.set.as_str()).collect();
-        let (killed, largest_donor) = (BTreeSet::new(), scenario.largest_donor());
-        Self { codes, sets, is_cut: false, is_writing: false, killed, largest_donor, left: None }
+    pub(super) fn new(scenario: &'a Scenario) -> Self {
+        let founders: BTreeSet<String> = scenario.founders().into_iter().collect();
+        let nodes = scenario.nations.iter().filter(|nation| nation.entry == Entry::Founder).map(|nation| {
+            let node = NodeThere { nation: nation.code.clone(), run: Run::Up, is_clone: false };
+            (nation.code.clone(), node)
+        });
+        Self {
+            codes: scenario.codes().into_iter().collect(),
+            sets: scenario.records.iter().map(|record| record.set.as_str()).collect(),
+            nodes: nodes.collect(),
+            founders,
+            batches: BTreeSet::new(),
+            motions: BTreeSet::new(),
+            marks: BTreeSet::new(),
+            supported: BTreeSet::new(),
+            is_cut: false,
+            is_writing: false,
+            largest_donor: scenario.largest_donor(),
+            left: None,
+        }
     }
 
     pub(super) fn read(mut self, raw: &[Spanned<RawStep>]) -> Result<Vec<Step>, Fault> {
@@ -60,95 +73,16 @@ impl<'a> Timeline<'a> {
             self.follow(&step).map_err(|problem| Fault::new(&raw.step.span(), "step", Problem::Order(problem)))?;
             steps.push(step);
         }
-        let is_whole = self.killed.is_empty() && !self.is_cut && !self.is_writing;
+        let is_missing = |(name, node): (&String, &NodeThere)| {
+            node.run == Run::Down && !node.is_clone && self.left.as_ref() != Some(name)
+        };
+        let is_whole = !self.nodes.iter().any(is_missing) && !self.is_cut && !self.is_writing;
         match raw.last() {
             Some(last) if !is_whole => {
                 Err(Fault::new(&last.span(), "timeline", Problem::Order(OrderProblem::NotWholeAtEnd)))
             }
             Some(_) | None => Ok(steps),
         }
-    }
-
-    fn step(&self, raw: &RawStep) -> Result<Step, Fault> {
-        let here = raw.step.span();
-        match one_of(&raw.step, "step", &STEPS)?.as_str() {
-            "write" => {
-                let records = required(raw.records.as_ref(), "records", &here)?;
-                if !self.sets.contains(records.get_ref().as_str()) {
-                    let problem = Problem::UnknownRecord(records.get_ref().clone());
-                    return Err(Fault::new(&records.span(), "records", problem));
-                }
-                Ok(Step::Write { records: records.get_ref().clone() })
-            }
-            "burst" => {
-                let nations = match &raw.nations {
-                    None => self.codes.clone(),
-                    Some(nations) => self.known(nations.get_ref(), &nations.span(), "nations")?,
-                };
-                let every = millis(raw.every_ms.as_ref(), "every_ms", &here)?;
-                Ok(Step::Burst { nations, every })
-            }
-            "wait" => Ok(Step::Wait { statements: count(raw.statements.as_ref(), "statements", &here)? }),
-            "stop" => Ok(Step::Stop { statements: count(raw.statements.as_ref(), "statements", &here)? }),
-            "partition" => self.partition(raw),
-            "cut_one_way" => Ok(Step::CutOneWay {
-                from: self.nation(raw.from.as_ref(), "from", &here)?,
-                to: self.nation(raw.to.as_ref(), "to", &here)?,
-            }),
-            "delay" => {
-                let between = required(raw.between.as_ref(), "between", &here)?;
-                self.known(between.get_ref(), &between.span(), "between")?;
-                let [one, other] = between.get_ref().clone();
-                let by = millis(raw.delay_ms.as_ref(), "delay_ms", &here)?;
-                Ok(Step::Delay { between: (one, other), by })
-            }
-            "heal" => Ok(Step::Heal),
-            "kill" => Ok(Step::Kill { nation: self.nation(raw.nation.as_ref(), "nation", &here)? }),
-            "restart" => Ok(Step::Restart { nation: self.nation(raw.nation.as_ref(), "nation", &here)? }),
-            _ => {
-                let acknowledged = count(raw.acknowledged.as_ref(), "acknowledged", &here)?;
-                let is_largest = raw.nation.as_ref().is_some_and(|nation| nation.get_ref() == "largest_donor");
-                let nation = if is_largest {
-                    Leaver::LargestDonor
-                } else {
-                    Leaver::Nation(self.nation(raw.nation.as_ref(), "nation", &here)?)
-                };
-                Ok(Step::Leave { nation, acknowledged })
-            }
-        }
-    }
-
-    fn partition(&self, raw: &RawStep) -> Result<Step, Fault> {
-        let listed = required(raw.sides.as_ref(), "sides", &raw.step.span())?;
-        let span = listed.span();
-        let all: Vec<String> = listed.get_ref().iter().flatten().cloned().collect();
-        let known = self.known(&all, &span, "sides")?;
-        if let Some(missing) = self.codes.iter().find(|code| !known.contains(*code)) {
-            return Err(Fault::new(&span, "sides", Problem::OnNoSide(missing.clone())));
-        }
-        in_range(listed.get_ref().len(), 2, self.codes.len()).map_err(|problem| Fault::new(&span, "sides", problem))?;
-        let sides = listed.get_ref().iter().map(|side| side.iter().cloned().collect()).collect();
-        let cut = raw.cut.as_ref().map_or(CutKind::Silent, |cut| *cut.get_ref());
-        Ok(Step::Partition { sides, cut })
-    }
-
-    fn nation(&self, named: Option<&Spanned<String>>, key: &str, here: &Range<usize>) -> Result<String, Fault> {
-        let named = required(named, key, here)?;
-        self.known(std::slice::from_ref(named.get_ref()), &named.span(), key)?;
-        Ok(named.get_ref().clone())
-    }
-
-    fn known(&self, named: &[String], span: &Range<usize>, key: &str) -> Result<BTreeSet<String>, Fault> {
-        let mut known = BTreeSet::new();
-        for code in named {
-            if !self.codes.contains(code) {
-                return Err(Fault::new(span, key, Problem::UnknownNation(code.clone())));
-            }
-            if !known.insert(code.clone()) {
-                return Err(Fault::new(span, key, Problem::Twice(code.clone())));
-            }
-        }
-        Ok(known)
     }
 
     fn follow(&mut self, step: &Step) -> Result<(), OrderProblem> {
@@ -176,65 +110,127 @@ impl<'a> Timeline<'a> {
                 self.is_cut = false;
                 Ok(())
             }
-            Step::Kill { nation } if self.is_down(nation) => Err(OrderProblem::NodeDown),
-            Step::Kill { nation } => {
-                self.killed.insert(nation.clone());
-                Ok(())
+            Step::Kill { nation } if !self.is(nation, Run::Up) => Err(OrderProblem::NodeDown),
+            Step::Kill { nation } => self.becomes(nation, Run::Down),
+            Step::Restart { nation } if !self.is(nation, Run::Down) || self.left.as_ref() == Some(nation) => {
+                Err(OrderProblem::NotKilled)
             }
-            Step::Restart { nation } => match self.killed.remove(nation) {
-                true => Ok(()),
-                false => Err(OrderProblem::NotKilled),
-            },
-            Step::Leave { .. } if self.left.is_some() => Err(OrderProblem::SecondLeaver),
-            Step::Leave { acknowledged, .. } if !self.is_writing && *acknowledged > 0 => Err(OrderProblem::NoWriters),
-            Step::Leave { nation, .. } => {
-                let leaver = match nation {
-                    Leaver::LargestDonor => self.largest_donor.clone().ok_or(OrderProblem::NoDonor)?,
-                    Leaver::Nation(nation) => nation.clone(),
-                };
-                if self.is_down(&leaver) {
-                    return Err(OrderProblem::NodeDown);
-                }
-                self.left = Some(leaver);
-                Ok(())
-            }
+            Step::Restart { nation } => self.becomes(nation, Run::Up),
+            Step::Leave { nation, acknowledged } => self.follow_leave(nation, *acknowledged),
+            Step::WriteAs { .. }
+            | Step::Clone { .. }
+            | Step::Init { .. }
+            | Step::Roster { .. }
+            | Step::Start { .. }
+            | Step::Link { .. }
+            | Step::Propose { .. }
+            | Step::Vote { .. }
+            | Step::Run { .. }
+            | Step::Destroy { .. }
+            | Step::Mark { .. }
+            | Step::Expect { .. } => self.follow_trust(step),
         }
     }
 
-    fn is_down(&self, nation: &str) -> bool {
-        self.killed.contains(nation) || self.left.as_deref() == Some(nation)
+    fn follow_leave(&mut self, nation: &Leaver, acknowledged: u32) -> Result<(), OrderProblem> {
+        if self.left.is_some() {
+            return Err(OrderProblem::SecondLeaver);
+        }
+        if !self.is_writing && acknowledged > 0 {
+            return Err(OrderProblem::NoWriters);
+        }
+        let leaver = match nation {
+            Leaver::LargestDonor => self.largest_donor.clone().ok_or(OrderProblem::NoDonor)?,
+            Leaver::Nation(nation) => nation.clone(),
+        };
+        if !self.is(&leaver, Run::Up) {
+            return Err(OrderProblem::NodeDown);
+        }
+        self.becomes(&leaver, Run::Down)?;
+        self.left = Some(leaver);
+        Ok(())
     }
-}
 
-fn required<'a, T>(value: Option<&'a T>, key: &str, here: &Range<usize>) -> Result<&'a T, Fault> {
-    value.ok_or_else(|| Fault::new(here, key, Problem::Syntax("missing".to_owned())))
-}
-
-fn count(value: Option<&Spanned<u32>>, key: &str, here: &Range<usize>) -> Result<u32, Fault> {
-    let value = required(value, key, here)?;
-    let count = *value.get_ref();
-    if count > STATEMENTS_MAX {
-        let problem = Problem::Count { count: count.into(), least: 0, most: STATEMENTS_MAX.into() };
-        return Err(Fault::new(&value.span(), key, problem));
+    /// Follows a step about keys, rosters, votes and homes.
+    fn follow_trust(&mut self, step: &Step) -> Result<(), OrderProblem> {
+        match step {
+            Step::WriteAs { node, batch, .. } => {
+                self.batches.insert(batch.clone());
+                self.runs(node)
+            }
+            Step::Clone { node, of, .. } => {
+                let nation = self.nodes.get(of).ok_or(OrderProblem::NotRunning)?.nation.clone();
+                self.makes(node, NodeThere { nation, run: Run::Up, is_clone: true })
+            }
+            Step::Init { node, nation } => {
+                self.makes(node, NodeThere { nation: nation.clone(), run: Run::Made, is_clone: false })
+            }
+            Step::Start { node, .. } if !self.is(node, Run::Made) => Err(OrderProblem::Started),
+            Step::Start { node, .. } => self.becomes(node, Run::Up),
+            Step::Roster { at, .. } => self.runs(at),
+            Step::Link { node, .. } => self.runs(node),
+            Step::Propose { motion, change, at } => {
+                let (nation, is_founder) = match change {
+                    MotionChange::Admit(nation) => (Some(nation), false),
+                    MotionChange::Remove(nation) | MotionChange::ReplaceRoot { nation, .. } => (Some(nation), true),
+                    MotionChange::Quota(_) => (None, true),
+                };
+                if nation.is_some_and(|nation| self.founders.contains(nation) != is_founder) {
+                    return Err(OrderProblem::WrongNation);
+                }
+                self.motions.insert(motion.clone());
+                self.runs(at)
+            }
+            Step::Vote { step, motion, nations, outcome, .. } => {
+                let is_seal = *step == comity_protocol::control::VoteStep::Seal;
+                let is_early = is_seal && !self.supported.contains(motion) && *outcome == VoteOutcome::Signed;
+                if nations.is_empty() || is_early {
+                    return Err(OrderProblem::NoVoters);
+                }
+                self.supported.insert(motion.clone());
+                Ok(())
+            }
+            Step::Destroy { node } if !self.is(node, Run::Up) => Err(OrderProblem::NodeDown),
+            Step::Destroy { node } => self.becomes(node, Run::Down),
+            Step::Mark { mark } => {
+                self.marks.insert(mark.clone());
+                Ok(())
+            }
+            Step::Expect { at, .. } => at.iter().try_for_each(|node| self.runs(node)),
+            // A command may work on the home of a node that is down; the rest is followed elsewhere.
+            Step::Run { .. }
+            | Step::Write { .. }
+            | Step::Burst { .. }
+            | Step::Wait { .. }
+            | Step::Stop { .. }
+            | Step::Partition { .. }
+            | Step::CutOneWay { .. }
+            | Step::Delay { .. }
+            | Step::Heal
+            | Step::Kill { .. }
+            | Step::Restart { .. }
+            | Step::Leave { .. } => Ok(()),
+        }
     }
-    Ok(count)
-}
 
-fn millis(value: Option<&Spanned<u64>>, key: &str, here: &Range<usize>) -> Result<Duration, Fault> {
-    let value = required(value, key, here)?;
-    let millis = *value.get_ref();
-    if millis > 60_000 {
-        let problem = Problem::Count { count: i64::try_from(millis).unwrap_or(i64::MAX), least: 0, most: 60_000 };
-        return Err(Fault::new(&value.span(), key, problem));
+    fn is(&self, node: &str, run: Run) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.run == run)
     }
-    Ok(Duration::from_millis(millis))
-}
 
-/// Returns the word if it is one of the possible ones.
-pub(super) fn one_of(word: &Spanned<String>, key: &str, possible: &[&'static str]) -> Result<String, Fault> {
-    if possible.contains(&word.get_ref().as_str()) {
-        return Ok(word.get_ref().clone());
+    fn runs(&self, node: &str) -> Result<(), OrderProblem> {
+        if self.is(node, Run::Up) { Ok(()) } else { Err(OrderProblem::NotRunning) }
     }
-    let problem = Problem::Word { word: word.get_ref().clone(), possible: possible.to_vec() };
-    Err(Fault::new(&word.span(), key, problem))
+
+    fn becomes(&mut self, node: &str, run: Run) -> Result<(), OrderProblem> {
+        self.nodes.get_mut(node).ok_or(OrderProblem::NotRunning)?.run = run;
+        Ok(())
+    }
+
+    fn makes(&mut self, name: &str, node: NodeThere) -> Result<(), OrderProblem> {
+        if self.nodes.contains_key(name) || self.codes.contains(name) && name != node.nation {
+            return Err(OrderProblem::Started);
+        }
+        self.nodes.insert(name.to_owned(), node);
+        Ok(())
+    }
 }
