@@ -327,7 +327,8 @@ impl State {
         let authors: Vec<AuthorId> = self.chains.keys().copied().collect();
         for author in authors {
             if let Some(chain) = self.chains.get_mut(&author) {
-                (chain.take_fresh(), chain.take_spoken());
+                chain.take_fresh();
+                chain.take_spoken();
             }
             let standing = self.key_standing(&author);
             moved.extend(self.acknowledgements.hear(&self.chains, &author, standing, &[]));

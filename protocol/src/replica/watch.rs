@@ -146,12 +146,10 @@ impl Replica {
             Some(ours) if ours == hello.state => {
                 self.watch.diverging.remove(&peer);
             }
-            Some(_) => {
-                if self.watch.diverging.insert(peer) {
-                    self.effects.push_back(Effect::Alarm(Alarm::Divergence { peer }));
-                }
+            Some(_) if self.watch.diverging.insert(peer) => {
+                self.effects.push_back(Effect::Alarm(Alarm::Divergence { peer }));
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
 }

@@ -9,6 +9,7 @@ mod imagined;
 
 use std::collections::BTreeMap;
 
+use comity_protocol::chain::Chain;
 use comity_protocol::evaluate::{Element, State, evaluate};
 use comity_protocol::ids::{Digest, NationId, Timestamp};
 use comity_protocol::statement::ledger::Ledger;
@@ -132,10 +133,18 @@ pub fn p2_parts_sum_to_the_pledge(view: &View) -> Result<(), Violation> {
     Ok(())
 }
 
+/// Whether a chain forked, and reaches less far where fewer acknowledge it.
+fn stands_by_what_was_seen(state: &State, without: &State, chain: &Chain) -> bool {
+    let author = chain.author();
+    let witnessed = chain.fork().is_some_and(|fork| state.final_tip(&author).seq >= fork);
+    witnessed && without.chain(&author).is_none_or(|less| less.tip() != chain.tip())
+}
+
 /// P4: no statement of one nation changes a fact of another's statement: which versions there are, which one counts, when
 /// it was said and by whom, whether it stands, and whether it is invalid. What it *counts for* may change, of course.
 ///
-/// The records without all envelopes of one nation are evaluated anew; everything else must read the same.
+/// The records without all envelopes of one nation are evaluated anew; everything else must read the same. One thing may not:
+/// how far a forked chain stands above its freeze point is what the nations saw of it, the one that leaves among them (T5).
 ///
 /// # Errors
 /// Names the two nations.
@@ -145,6 +154,9 @@ pub fn p4_no_nation_changes_what_another_said(state: &State, shown: &View) -> Re
     let without = evaluate(state.anchor(), elements(state, |nation| nation != leaver));
     let shown_without = view(&without, shown.as_of);
     for nation in nations.iter().filter(|nation| *nation != leaver) {
+        if state.chains_of(nation).any(|chain| stands_by_what_was_seen(state, &without, chain)) {
+            continue;
+        }
         let rows = state.section(nation).table() == without.section(nation).table();
         if !rows || facts(shown, nation) != facts(&shown_without, nation) {
             let text = format!("what {} said reads otherwise without {}", nation.short(), leaver.short());
