@@ -1,6 +1,6 @@
 //! Stratum 1, the charter (spec 4.5.1): who belongs to the alliance, under which parameters.
 //!
-//! The charter is a chain of versions. [`walk`] follows it from the genesis over the motions that more than two thirds of
+//! The charter is a chain of versions. [`walk()`] follows it from the genesis over the motions that more than two thirds of
 //! each version's nations sealed; [`Ballots`] counts what they signed; [`signer`] says what an honest nation may sign.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -125,7 +125,7 @@ fn a_lost_root_is_replaced_by_motion_and_the_new_one_signs_the_next_roster() {
     nodes[3].json(&["roster", "import", &roster]);
     until("every node has the roster of the new generation", || {
         let has = |node: &&Node| nation(&node.json(&["nations"]), "UKR")["roster_version"] == 2;
-        all.iter().all(|node| has(node)).then_some(())
+        all.iter().all(has).then_some(())
     });
     need(&nodes[0], "20");
     converge(&all);

@@ -32,9 +32,11 @@ pub(super) struct Views {
     running: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     last: Arc<Mutex<Option<Last>>>,
-    /// What the chains last proved about proposals, with the digests of the state they prove it in.
-    silence: Arc<Mutex<Option<([Digest; 2], Arc<Silence>)>>>,
+    silence: Arc<Mutex<Option<LastSilence>>>,
 }
+
+/// What the chains last proved about proposals, with the digests of the state they prove it in.
+type LastSilence = ([Digest; 2], Arc<Silence>);
 
 /// A view that may serve again.
 #[derive(Debug)]

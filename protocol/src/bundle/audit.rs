@@ -88,6 +88,7 @@ struct LastWitness {
     rosters: BTreeMap<NationId, (u64, ControlId)>,
 }
 
+#[expect(clippy::result_large_err, reason = "an audit ends with it: it is made once at most")]
 impl Audit {
     /// Starts; an expected alliance is one the auditor knows from elsewhere.
     pub const fn new(expected: Option<AllianceId>) -> Self {

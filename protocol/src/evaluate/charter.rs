@@ -81,7 +81,7 @@ impl State {
     }
 
     /// Moves the anchor up to a version of the path, as [`State::next_anchor`] gives it; whether it was one. Nothing else
-    /// changes: the state is that of [`evaluate`] under the new anchor.
+    /// changes: the state is that of `evaluate` under the new anchor.
     pub fn set_anchor(&mut self, anchor: Anchor) -> bool {
         let at = usize::try_from(anchor.height).ok().and_then(|height| self.charter_versions().get(height));
         let higher = anchor.alliance == self.anchor.alliance && anchor.height >= self.anchor.height;
