@@ -18,8 +18,8 @@ pub(super) fn settled(line: &str) -> String {
             at += taken - 1;
         } else if before == Some("pid") {
             out.push("[PID]".to_owned());
-        } else if before == Some("envelopes") && word.bytes().all(|digit| digit.is_ascii_digit()) {
-            // Witnesses speak by themselves while a session runs.
+        } else if matches!(before, Some("envelopes" | "number")) && word.bytes().all(|digit| digit.is_ascii_digit()) {
+            // Witnesses speak by themselves while a session runs, in the same chains.
             out.push("[COUNT]".to_owned());
         } else if after == Some("bytes") || before == Some("quota") {
             out.push("[BYTES]".to_owned());
