@@ -407,7 +407,7 @@ fn roster_shown(state: &State, own: &NationId, dossier: &RosterDossier) -> ForkS
         draft: None,
         follows: None,
         max_active_keys: state.charter().map_or(0, |charter| charter.params.max_active_keys),
-        no_draft: Some("a motion is needed: `comity motion draft` replaces the root key".to_owned()),
+        no_draft: Some("a motion is needed: `comity motion propose` replaces the root key".to_owned()),
         proof: None,
     }
 }
