@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::forks::forked;
-use crate::harness::{Alliance, Node, comity, command, need, row, until};
+use crate::harness::{Alliance, Node, comity, command, converge, need, row, until};
 use crate::schema::Schema;
 
 /// Commands that print the JSON of a testnet; its own tests hold it against the same schema.
@@ -71,6 +71,8 @@ fn guards(checked: &mut Checked, ukr: Node, pol: &Node, alliance: &Alliance) {
     let made = checked.run(Some(&ukr), "node backup", &[&backup]);
     assert_keys(&made, "file node envelopes bodies control");
     need(&ukr, "11");
+    // The backup does not hold this one: without it at a peer there would be nothing to confirm.
+    converge(&[&ukr, pol]);
     assert_eq!(ukr.stop(), 0);
     let home = alliance.home("UKR");
     let restored = checked.run(None, "node restore", &["--home", &home, &backup, "--replace"]);
