@@ -149,6 +149,8 @@ pub const WITHHELD_WATCHED_MAX: usize = 16;
 pub const CUT_STEP: u64 = 256;
 /// Headers of a forked chain held beyond what every store keeps, before they are forgotten.
 pub const HEADERS_UNKEPT_MAX: usize = 4_096;
+/// Bytes of bodies held of them.
+pub const UNKEPT_BYTES_MAX: usize = 4_194_304;
 /// Control records held beyond those kept, before they are forgotten.
 pub const CONTROL_UNKEPT_MAX: usize = 1_024;
 /// Writes whose callers wait for other nations at a time.

@@ -9,6 +9,7 @@ mod charter;
 mod confirm;
 mod carried;
 mod cuts;
+mod limbo;
 mod peers;
 mod push;
 mod receive;
@@ -21,7 +22,7 @@ mod watch;
 mod witness;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::effect::{
     Admission, Alarm, Authoring, Effect, ExchangeId, ImportOutcome, ImportRefused, Input, LinkId, Remembered,
@@ -39,6 +40,7 @@ pub use witness::WitnessCadence;
 pub use write::content_digest;
 
 use cuts::Cuts;
+use limbo::Limbo;
 use peers::{Link, Peer};
 use push::History;
 use silence::Silences;
@@ -99,6 +101,7 @@ pub struct Replica {
     witness: Witness,
     watch: Watch,
     cuts: Cuts,
+    limbo: Limbo,
     counters: Counters,
     effects: VecDeque<Effect>,
 }
@@ -133,6 +136,7 @@ impl Replica {
             witness: Witness::new(witness),
             watch: Watch::default(),
             cuts: Cuts::default(),
+            limbo: Limbo::default(),
             counters: Counters::default(),
             effects: VecDeque::new(),
         };
@@ -209,7 +213,7 @@ impl Replica {
     fn admit(&mut self, elements: Vec<Element>, ops: Vec<SaveOp>) -> Changes {
         let mut ops = ops;
         let changes = self.state.admit(elements);
-        self.drop_unkept(&mut ops);
+        self.hold_back_unkept(&mut ops);
         let kept = changes.control_kept.iter().filter_map(|id| self.state.control_record(id));
         ops.extend(kept.map(|control| SaveOp::Control(control.as_ref().clone())));
         self.advance_anchor(&mut ops);
@@ -238,32 +242,6 @@ impl Replica {
             self.hello_soon();
         }
         changes
-    }
-
-    /// Of a forked chain only what every store keeps is saved (4.12); what is not is forgotten at once, so that neither
-    /// memory nor disk grows with the branches that somebody makes up.
-    fn drop_unkept(&mut self, ops: &mut Vec<SaveOp>) {
-        let author_of = |op: &SaveOp| match op {
-            SaveOp::Header(header) => Some(header.header().author_id()),
-            SaveOp::Control(_)
-            | SaveOp::Signature { .. }
-            | SaveOp::Body { .. }
-            | SaveOp::Remember(_)
-            | SaveOp::Anchor(_)
-            | SaveOp::Halt { .. }
-            | SaveOp::Release { .. } => None,
-        };
-        let authors: BTreeSet<AuthorId> = ops.iter().filter_map(author_of).collect();
-        for author in authors {
-            let Some(chain) = self.state.chain(&author) else { continue };
-            let headers = ops.iter().filter(|op| author_of(op) == Some(author));
-            let unkept = chain.unkept_of(headers.filter_map(op_envelope));
-            if !unkept.is_empty() {
-                ops.retain(|op| op_envelope(op).is_none_or(|id| !unkept.contains(&id)));
-                self.state.forget_unkept_headers(&author);
-                self.history.stale();
-            }
-        }
     }
 
     /// Takes in control records somebody local brought.

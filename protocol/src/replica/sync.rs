@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Replica;
 use super::peers::{ControlPass, Fault};
-use crate::chain::{AuthorStatus, Chain, Head};
+use crate::chain::{AuthorStatus, Chain, Head, Held};
 use crate::effect::{CloseReason, Effect, ExchangeId, LinkId, Storage};
 use crate::frontier::FrontierEntry;
 use crate::ids::{AuthorId, EnvelopeId, Timestamp};
@@ -44,6 +44,8 @@ pub(super) struct Fetch {
     heard_at: Timestamp,
     /// Something new came, or a fork search went deeper.
     pub(super) progress: bool,
+    /// More came than is held of what is not kept: asking again at once would bring it again.
+    pub(super) futile: bool,
 }
 
 /// What is missing of one author at one peer: how the search for it goes.
@@ -250,7 +252,7 @@ impl Replica {
             }
             Exchange::Range { author } => {
                 let Some(fetch) = self.fetching.get(&author).filter(|fetch| fetch.exchange == exchange) else { return };
-                let progress = fetch.progress;
+                let progress = fetch.progress && !fetch.futile;
                 self.fetching.remove(&author);
                 self.fetch_ended(id, author, progress, now);
             }
@@ -461,7 +463,7 @@ impl Replica {
         match self.ask(id, Exchange::Range { author }, &frame) {
             Some(exchange) => {
                 self.counters.ranges_asked += 1;
-                let fetch = Fetch { link: id, exchange, since: now, heard_at: now, progress: false };
+                let fetch = Fetch { link: id, exchange, since: now, heard_at: now, progress: false, futile: false };
                 self.fetching.insert(author, fetch);
             }
             None => {
@@ -501,9 +503,15 @@ fn wanted(chain: &Chain, head: &Head, low: Option<(u64, u64)>, end: u64) -> Opti
         let step = low.map_or(1 << FIRST_STEP, |(_, step)| step);
         return (bottom > 1).then(|| (bottom.saturating_sub(step).max(1), bottom - 1));
     }
-    let on_path = |ours: &&Head| {
-        chain.path(&ours.tip.id, head.tip.seq, head.tip.seq).first().is_some_and(|held| held.id() == head.tip.id)
-    };
-    let ours = chain.heads().iter().filter(on_path).map(|ours| ours.bodies_to.min(head.tip.seq)).max().unwrap_or(0);
+    // Bodies are held without a gap up to some position of the path.
+    let (mut ours, mut above) = (0, held.seq() + 1);
+    while ours + 1 < above {
+        let middle = ours + (above - ours) / 2;
+        if chain.ancestor(&head.tip.id, middle).is_some_and(Held::complete) {
+            ours = middle;
+        } else {
+            above = middle;
+        }
+    }
     (ours < head.bodies_to).then_some((ours + 1, head.bodies_to))
 }

@@ -6,7 +6,7 @@ use rand::RngExt as _;
 
 use super::check::{self, Violation};
 use super::clock::Clock;
-use super::liar::{Liar, LiarSetup, Strategy};
+use super::liar::{Liar, LiarSetup};
 use super::node::{Harm, Machine, Node};
 use super::world::World;
 
@@ -17,13 +17,6 @@ const DAMAGE_TOLD: usize = 12;
 pub(super) const CADENCE: WitnessCadence = WitnessCadence { on_change_ms: 3_000, heartbeat_ms: 20_000 };
 
 impl World {
-    /// How often witnesses speak. Where somebody signs at old positions they do not: nodes do not come to hold the same of a
-    /// chain that is final on one of several branches (docs/simulation.md, "What was found").
-    fn cadence(&self) -> WitnessCadence {
-        let back_dated = self.plan.nations.iter().any(|nation| nation.lies == Some(Strategy::BackDate));
-        if back_dated { WitnessCadence::NEVER } else { CADENCE }
-    }
-
     /// Adds a node with a home, and starts it.
     pub(super) fn add(&mut self, nation: usize, node: usize) -> usize {
         let test = &self.alliance.nations[nation];
@@ -32,7 +25,7 @@ impl World {
             nation: test.id,
             key: test.nodes[node].key.clone(),
             seed: self.rng.random(),
-            witness: self.cadence(),
+            witness: CADENCE,
         };
         let name = format!("{}-{}", test.code, node + 1);
         let founding = self.alliance.control();
