@@ -109,7 +109,8 @@ pub const REQUESTS_PER_SECOND: u64 = 20;
 pub const REQUESTS_BURST: u64 = 100;
 /// Bytes queued for one link's push stream before the link counts as behind.
 pub const PUSH_QUEUE_BYTES_MAX: usize = 1_048_576;
-/// Runs of one answer: 4 MiB decompressed at most; what is left is asked for again.
+/// Full runs of one answer: 4 MiB decompressed at most, in as many runs as a forked chain has branches; what is left is asked
+/// for again.
 pub const RUNS_PER_ANSWER_MAX: usize = 4;
 /// Control records of one answer, in bytes; what is left is asked for again.
 pub const CONTROL_ANSWER_BYTES_MAX: usize = 8_388_608;

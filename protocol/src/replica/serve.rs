@@ -10,8 +10,8 @@ use crate::chain::Chain;
 use crate::effect::{CloseReason, Effect, ExchangeId, LinkId};
 use crate::ids::EnvelopeId;
 use crate::limits::{
-    CONTROL_ANSWER_BYTES_MAX, CONTROL_FRAME_BYTES, CONTROL_REPLY_MAX, FRONTIER_FRAME_ENTRIES, RATE_REFUSALS_MAX,
-    RUN_ITEMS_MAX, RUNS_PER_ANSWER_MAX,
+    CONTROL_ANSWER_BYTES_MAX, CONTROL_FRAME_BYTES, CONTROL_REPLY_MAX, FRONTIER_FRAME_ENTRIES, FRONTIER_HEADS_MAX,
+    HEADER_BYTES, RATE_REFUSALS_MAX, RUN_BYTES_MAX, RUN_ITEMS_MAX, RUNS_PER_ANSWER_MAX,
 };
 use crate::message::pack::{Packed, pack, run_length};
 use crate::message::run::Run;
@@ -191,11 +191,15 @@ impl Replica {
     }
 }
 
+/// Bytes of the runs of one answer, decompressed.
+const ANSWER_BYTES_MAX: usize = RUNS_PER_ANSWER_MAX * RUN_BYTES_MAX;
+
 /// Packs the headers of a chain from position `from` to `to`, on all kept branches, into as many runs as one answer takes.
 ///
 /// Every run ends with a signed header: the range is extended to the next one (spec 4.13.1).
 fn runs_of(chain: &Chain, from: u64, to: u64) -> (Vec<Run>, Outcome) {
     let mut runs = Vec::new();
+    let mut bytes = 0;
     let mut served: BTreeSet<EnvelopeId> = BTreeSet::new();
     let span = u64::try_from(RUNS_PER_ANSWER_MAX * RUN_ITEMS_MAX).unwrap_or(u64::MAX);
     for head in chain.heads() {
@@ -212,9 +216,13 @@ fn runs_of(chain: &Chain, from: u64, to: u64) -> (Vec<Run>, Outcome) {
             if take == 0 {
                 break;
             }
-            if runs.len() == RUNS_PER_ANSWER_MAX {
+            // Counted in bytes: a forked chain has many short branches, and the one that is looked for may be the last.
+            let size =
+                rest[..take].iter().map(|held| HEADER_BYTES + held.body().map_or(0, |body| body.len())).sum::<usize>();
+            if !runs.is_empty() && (bytes + size > ANSWER_BYTES_MAX || runs.len() >= FRONTIER_HEADS_MAX) {
                 return (runs, Outcome::Incomplete);
             }
+            bytes += size;
             runs.extend(pack(chain, &rest[..take], Packed::Sparse));
             rest = &rest[take..];
         }
