@@ -119,14 +119,14 @@ pub(super) fn ends_at_its_cut(world: &World, node: usize, chain: &Chain) -> Resu
 }
 
 /// I10: what is held of one author is within the bounds of 4.11, whatever is sent: its quota, its branches, its headers that
-/// are not kept; and a header that does not link is held as evidence of a fork only. A home whose rows were damaged holds
-/// such headers until the rows between are back.
+/// are not kept; and a header that does not link is held as evidence of a fork only, or on the way to a cut that is looked
+/// for. A home whose rows were damaged holds such headers until the rows between are back.
 fn is_within_bounds(world: &World, node: usize, state: &State, chain: &Chain) -> Result<(), Violation> {
     let of = &world.nodes[node];
     let author = world.name_of(&chain.author().key);
     let quota = state.charter().map_or(0, |charter| charter.params.chain_quota);
     let unlinked = chain.iter().find(|held| !held.linked());
-    let excused = chain.fork().is_some() || of.harm.rotten || of.harm.betrayed;
+    let excused = chain.fork().is_some() || chain.incomplete().is_some() || of.harm.rotten || of.harm.betrayed;
     let over = chain.iter().find(|held| {
         let body = held.body().map_or(0, |body| body.len());
         held.cum() > quota || body > BODY_BYTES_MAX
