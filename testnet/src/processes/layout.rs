@@ -14,6 +14,9 @@ pub(super) const RELAY: &str = "relay";
 /// Bytes of a log shown when its process failed.
 const LOG_END_BYTES: usize = 2_000;
 
+/// Shortest pause of a testnet's witnesses.
+const WITNESS_ON_CHANGE_MIN_MS: usize = 250;
+
 /// A nation of a testnet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
@@ -103,6 +106,15 @@ impl Layout {
             return Ok(None);
         }
         Ok(Some(read_json(&path)?))
+    }
+
+    /// Returns the pause after which a witness says what it has seen.
+    ///
+    /// A testnet has no minute to wait for that; but every witness tells everybody about everybody, so that twenty of them
+    /// on one machine would do little else.
+    pub(super) fn witness_on_change_ms(&self) -> Result<usize, TestnetError> {
+        let nations = self.testnet()?.map_or(0, |testnet| testnet.members.len());
+        Ok((nations * nations * 10).max(WITNESS_ON_CHANGE_MIN_MS))
     }
 
     pub(super) fn testnet_path(&self) -> PathBuf {

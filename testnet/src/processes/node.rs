@@ -15,9 +15,6 @@ use crate::files::{FileError, read_text, write_json, write_text};
 use crate::relay::Pair;
 use crate::wire::Status;
 
-/// The pause after which a node's witness says what it has seen.
-const WITNESS_ON_CHANGE_MS: &str = "250";
-
 /// A node process that dies with the laboratory.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -29,8 +26,7 @@ impl Node {
     pub(super) fn command(exe: &Path, layout: &Layout, code: &str) -> Result<Command, TestnetError> {
         let mut command = detached(exe, &layout.log_path(code))?;
         command.arg("--home").arg(layout.home(code)).args(["node", "run"]);
-        // A testnet has no minute to wait for what witnesses say.
-        command.env("COMITY_WITNESS_ON_CHANGE_MS", WITNESS_ON_CHANGE_MS);
+        command.env("COMITY_WITNESS_ON_CHANGE_MS", layout.witness_on_change_ms()?.to_string());
         Ok(command)
     }
 
