@@ -11,7 +11,7 @@ use serde_json::Map;
 use crate::api::Api;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::query::{self, AsOf, Query};
+use crate::query::{self, AsOf, RecordQuery, Source};
 use crate::table::short;
 
 /// The heading over the options of every command that writes.
@@ -39,10 +39,10 @@ fn decides(kind: Kind) -> bool {
 pub fn run(kind: Kind, matches: &ArgMatches, api: &Api, output: &Output) -> Result<(), Failure> {
     let (verb, matches) = matches.subcommand().expect("a verb is required");
     match verb {
-        "list" => query::list(kind.name(), &as_of(matches), api, output),
+        "list" => query::list(kind.name(), &as_of(matches), &Source::Node(api), output),
         "show" => {
             let reference = record(matches);
-            query::run(&Query::Show { reference, as_of: as_of(matches) }, api, output)
+            query::read(&RecordQuery::Show { reference, as_of: as_of(matches) }, &Source::Node(api), output)
         }
         "add" => {
             let fields = fields::draft(kind.spec(), matches)?;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use comity_node::api::Refusal;
 use comity_node::client::{Client, ClientError};
 use comity_node::home::Home;
 
@@ -36,6 +37,12 @@ impl Api {
         exchange: impl FnOnce(Client) -> F,
     ) -> Result<T, Failure> {
         self.runtime.block_on(exchange(self.client.clone())).map_err(Failure::from)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        ClientError::Refused(refusal.problem().clone()).into()
     }
 }
 

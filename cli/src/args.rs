@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::archive::ArchiveArgs;
 use crate::bench::BenchArgs;
 use crate::bundle::VerifyArgs;
 use crate::charter::CharterCommand;
@@ -89,6 +90,8 @@ pub enum Command {
     Import(ImportCommand),
     /// Check an audit bundle: offline, with no key and no node.
     Verify(VerifyArgs),
+    /// The record of the alliance that this one re-founds: kept beside the own record, read, and never changed.
+    Archive(ArchiveArgs),
     /// Records on a stick between two nodes that no network links.
     #[command(subcommand)]
     Courier(CourierCommand),

@@ -25,7 +25,7 @@ use crate::table::{counted, number};
 use file::NewFile;
 
 pub use report::BundleReport;
-pub use verify::{VerifyArgs, run as verify};
+pub use verify::{VerifyArgs, audit, run as verify};
 
 /// What `comity export bundle` is asked for.
 #[derive(Clone, Copy, Debug)]

@@ -88,6 +88,11 @@ pub fn run(home: Result<Home, Failure>, command: &CharterCommand, output: &Outpu
     Ok(())
 }
 
+/// Returns a charter in words, as `charter show` prints it.
+pub fn in_words(charter: &CharterState) -> String {
+    words::shown(charter)
+}
+
 /// Asks the node for what a charter file holds.
 ///
 /// # Errors

@@ -251,7 +251,11 @@ fn import(path: &Path, mode: Mode, api: &Api, output: &Output) -> Result<(), Fai
     import.settle();
     let own_key = match &import.sink {
         Sink::Dry(dry) => dry.own_key(),
-        Sink::Node(api) => !self::status(api)?.authoring.allowed && status.authoring.allowed,
+        // What stops a node whose key is still active is an envelope of that key: a roster may have come along as well.
+        Sink::Node(api) => {
+            let after = self::status(api)?;
+            !after.authoring.allowed && status.authoring.allowed && after.standing == "active"
+        }
     };
     let report = CourierImported {
         file: path.display().to_string(),

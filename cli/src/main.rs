@@ -2,6 +2,7 @@
 
 mod aid;
 mod api;
+mod archive;
 mod args;
 mod bench;
 mod bundle;
@@ -101,6 +102,7 @@ fn run(matches: &clap::ArgMatches, output: &Output) -> Result<(), Failure> {
             reference::write(folder, command(), if *man { Pages::Man } else { Pages::None })
         }
         Command::Testnet(command) => testnet::run(command, output),
+        Command::Archive(args) => archive::run(&home?, args, output),
         Command::Verify(args) => bundle::verify(args, output),
         Command::Courier(command) => courier::run(command, &Api::of(&home?)?, output),
         Command::Query(query) => match query.bundle()? {

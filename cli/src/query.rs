@@ -2,12 +2,15 @@
 
 mod aid;
 mod node;
+mod source;
 
 pub use node::said_lines;
+pub use source::Source;
 
 use std::path::PathBuf;
 
-use comity_node::api::model::{Board, Change, Gaps};
+use comity_node::answers::export::Form;
+use comity_node::api::model::Change;
 use comity_protocol::message::pack::Packed;
 use comity_protocol::statement::visible;
 use serde::Serialize;
@@ -24,6 +27,37 @@ use crate::table::{dash, short};
 pub enum Query {
     /// Show this node: who it is, what it holds, whom it reaches.
     Status,
+    /// What an archive can be asked for as well.
+    #[command(flatten)]
+    Record(RecordQuery),
+    /// Follow what changes, one line each, until interrupted.
+    Watch {
+        /// Stop after this many changes.
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+    },
+    /// Write the record out.
+    Export {
+        /// JSON lines of every statement, CSV tables, or an audit bundle of every record.
+        #[arg(value_enum)]
+        format: ExportFormat,
+        #[command(flatten)]
+        as_of: AsOf,
+        /// Into this file instead of standard output; a bundle always needs one.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// In a bundle, every signature held, and not only those that attest the chains.
+        #[arg(long)]
+        all_signatures: bool,
+        /// Have this node sign the bundle.
+        #[arg(long)]
+        sign: bool,
+    },
+}
+
+/// Commands that read the record, wherever it is kept.
+#[derive(clap::Subcommand, Debug)]
+pub enum RecordQuery {
     /// Show the alliance's nations and their nodes.
     Nations,
     /// Show the newest envelopes.
@@ -52,12 +86,6 @@ pub enum Query {
         #[command(flatten)]
         as_of: AsOf,
     },
-    /// Follow what changes, one line each, until interrupted.
-    Watch {
-        /// Stop after this many changes.
-        #[arg(long, value_name = "N")]
-        count: Option<u64>,
-    },
     /// Show every requirement with its cover and its pledges.
     Board {
         #[command(flatten)]
@@ -75,23 +103,6 @@ pub enum Query {
     Flags {
         #[command(flatten)]
         as_of: AsOf,
-    },
-    /// Write the record out.
-    Export {
-        /// JSON lines of every statement, CSV tables, or an audit bundle of every record.
-        #[arg(value_enum)]
-        format: ExportFormat,
-        #[command(flatten)]
-        as_of: AsOf,
-        /// Into this file instead of standard output; a bundle always needs one.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-        /// In a bundle, every signature held, and not only those that attest the chains.
-        #[arg(long)]
-        all_signatures: bool,
-        /// Have this node sign the bundle.
-        #[arg(long)]
-        sign: bool,
     },
 }
 
@@ -165,70 +176,69 @@ pub fn run(query: &Query, api: &Api, output: &Output) -> Result<(), Failure> {
         Query::Status => {
             let status = api.run(|client| async move { client.get("/v1/status", &[]).await })?;
             output.result(&status, || node::status(&status));
+            Ok(())
         }
-        Query::Nations => {
-            let nations = api.run(|client| async move { client.get("/v1/nations", &[]).await })?;
-            output.result(&nations, || node::nations(&nations));
+        Query::Record(query) => read(query, &Source::Node(api), output),
+        Query::Watch { count } => watch(*count, api, output),
+        Query::Export { format, as_of, out, .. } => export(*format, as_of, out.as_ref(), &Source::Node(api), output),
+    }
+}
+
+/// Runs a command that reads the record, on a node's or on an archive.
+///
+/// # Errors
+/// [`Failure`].
+pub fn read(query: &RecordQuery, source: &Source<'_>, output: &Output) -> Result<(), Failure> {
+    match query {
+        RecordQuery::Nations => {
+            let nations = source.nations()?;
+            output.result(&nations, || source.headed(node::nations(&nations)));
         }
-        Query::Log { nation, standing, limit } => {
-            let limit = limit.to_string();
-            let mut query = vec![("limit", limit.as_str())];
-            query.extend(nation.as_deref().map(|code| ("nation", code)));
-            query.extend(standing.as_deref().map(|standing| ("standing", standing)));
-            let log = api.run(|client| async move { client.get("/v1/log", &query).await })?;
-            output.result(&log, || node::log(&log));
+        RecordQuery::Log { nation, standing, limit } => {
+            let log = source.log(nation.as_deref(), standing.as_deref(), *limit)?;
+            output.result(&log, || source.headed(node::log(&log)));
         }
-        Query::Show { reference, as_of } => {
-            let mut query = as_of.query();
-            query.push(("ref", reference));
-            let shown = api.run(|client| async move { client.get("/v1/show", &query).await })?;
-            output.result(&shown, || aid::shown(&shown));
+        RecordQuery::Show { reference, as_of } => {
+            let shown = source.show(reference, as_of)?;
+            output.result(&shown, || source.headed(aid::shown(&shown)));
         }
-        Query::Explain { reference, as_of } => {
-            let mut query = as_of.query();
-            query.push(("ref", reference));
-            let explained = api.run(|client| async move { client.get("/v1/explain", &query).await })?;
-            output.result(&explained, || aid::explanation(&explained));
+        RecordQuery::Explain { reference, as_of } => {
+            let explained = source.explain(reference, as_of)?;
+            output.result(&explained, || source.headed(aid::explanation(&explained)));
         }
-        Query::Watch { count } => watch(*count, api, output)?,
-        Query::Board { as_of } => {
-            let board: Board = api.run(|client| async move { client.get("/v1/board", &as_of.query()).await })?;
-            let units = units(api, output, &board.as_of)?;
-            output.result(&board, || aid::board(&board, &units));
+        RecordQuery::Board { as_of } => {
+            let board = source.board(as_of)?;
+            let units = units(source, output, as_of)?;
+            output.result(&board, || source.headed(aid::board(&board, &units)));
         }
-        Query::Gaps { as_of, all } => {
-            let gaps: Gaps = api.run(|client| async move { client.get("/v1/gaps", &as_of.query()).await })?;
-            let units = units(api, output, &gaps.as_of)?;
-            output.result(&gaps, || aid::gaps(&gaps, *all, &units));
+        RecordQuery::Gaps { as_of, all } => {
+            let gaps = source.gaps(as_of)?;
+            let units = units(source, output, as_of)?;
+            output.result(&gaps, || source.headed(aid::gaps(&gaps, *all, &units)));
         }
-        Query::Flags { as_of } => {
-            let flags = api.run(|client| async move { client.get("/v1/flags", &as_of.query()).await })?;
-            output.result(&flags, || aid::flags(&flags));
+        RecordQuery::Flags { as_of } => {
+            let flags = source.flags(as_of)?;
+            output.result(&flags, || source.headed(aid::flags(&flags)));
         }
-        Query::Export { format, as_of, out, .. } => export(*format, as_of, out.as_ref(), api, output)?,
     }
     Ok(())
 }
 
 /// Asks for the units in which people typed their requirements; only text needs them.
-fn units(api: &Api, output: &Output, as_of: &str) -> Result<aid::Units, Failure> {
+fn units(source: &Source<'_>, output: &Output, as_of: &AsOf) -> Result<aid::Units, Failure> {
     if output.json() {
         return Ok(aid::Units::new());
     }
-    let query = [("kind", "requirement"), ("as_of", as_of)];
-    let listing = api.run(|client| async move { client.get("/v1/list", &query).await })?;
-    Ok(aid::units(&listing))
+    Ok(aid::units(&source.list("requirement", as_of)?))
 }
 
 /// Prints the records of one kind.
 ///
 /// # Errors
 /// [`Failure`].
-pub fn list(kind: &str, as_of: &AsOf, api: &Api, output: &Output) -> Result<(), Failure> {
-    let mut query = as_of.query();
-    query.push(("kind", kind));
-    let listing = api.run(|client| async move { client.get("/v1/list", &query).await })?;
-    output.result(&listing, || aid::listing(&listing));
+pub fn list(kind: &str, as_of: &AsOf, source: &Source<'_>, output: &Output) -> Result<(), Failure> {
+    let listing = source.list(kind, as_of)?;
+    output.result(&listing, || source.headed(aid::listing(&listing)));
     Ok(())
 }
 
@@ -242,24 +252,24 @@ pub fn peers(api: &Api, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn export(
+/// Writes the statements of the record out.
+///
+/// # Errors
+/// [`Failure`].
+pub fn export(
     format: ExportFormat,
     as_of: &AsOf,
     out: Option<&PathBuf>,
-    api: &Api,
+    source: &Source<'_>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let mut query = as_of.query();
-    query.push((
-        "format",
-        match format {
-            ExportFormat::Jsonl => "jsonl",
-            ExportFormat::Csv => "csv",
-            // Not reached: `Query::bundle` takes it first.
-            ExportFormat::Bundle => return Err(Failure::usage("a bundle is written by `comity export bundle --out`")),
-        },
-    ));
-    let text = api.run(|client| async move { client.get_text("/v1/export", &query).await })?;
+    let form = match format {
+        ExportFormat::Jsonl => Form::JsonLines,
+        ExportFormat::Csv => Form::Csv,
+        // Not reached with a node: `Query::bundle` takes it first.
+        ExportFormat::Bundle => return Err(Failure::usage("a bundle is written by `comity export bundle --out`")),
+    };
+    let text = source.export(form, as_of)?;
     match out {
         None => output.text(&text),
         Some(path) => {

@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_protocol::effect::{Effect, Input, LinkId, SaveOp, Storage};
+use comity_protocol::chain::AuthorStatus;
+use comity_protocol::dossier;
+use comity_protocol::effect::{Effect, HaltReason, Input, LinkId, SaveOp, Storage};
 use comity_protocol::evaluate::{Changes, State};
-use comity_protocol::ids::{AuthorKey, NationId, Timestamp};
+use comity_protocol::ids::{AuthorId, AuthorKey, NationId, Timestamp};
 use comity_protocol::replica::Replica;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
@@ -83,14 +85,61 @@ impl Reading<'_> {
     }
 
     /// Returns why the node does not write; `None` if it does.
-    pub fn not_authoring(&self) -> Option<String> {
+    pub fn not_authoring(&self) -> Option<NotAuthoring> {
+        let because = |reason: String, hint| Some(NotAuthoring { reason, hint });
         if let Some(damage) = self.own_damage.first() {
-            return Some(damage.clone());
+            return because(damage.clone(), "let it reach a peer: it fetches what is missing, and goes on");
         }
         if self.storage == Storage::Full {
-            return Some("the disk is full".to_owned());
+            return because("the disk is full".to_owned(), "free space, or raise store.bytes_max");
         }
-        self.replica.halted().map(|reason| reason.to_string())
+        let me = AuthorId { nation: self.facts.nation, key: self.facts.key };
+        let status = self.state().author_status(&me);
+        match status {
+            AuthorStatus::Retired { cut } => {
+                let version = dossier::retired_in(self.state(), &me).map_or(0, |(version, _)| version);
+                let reason = format!("roster {version} of its nation retires its key at {}", cut.seq);
+                return because(reason, "a retired key never speaks again: `comity init` makes another node");
+            }
+            AuthorStatus::Removed { .. } => {
+                return because("its nation was removed from the alliance".to_owned(), "see `comity charter show`");
+            }
+            AuthorStatus::Active | AuthorStatus::Unlisted => {}
+        }
+        if let Some(reason) = self.replica.halted() {
+            return because(reason.to_string(), halted_hint(&reason));
+        }
+        if status == AuthorStatus::Active {
+            return None;
+        }
+        match self.state().roster(&me.nation).and_then(|roster| roster.fork) {
+            Some(version) => because(
+                format!("the rosters of its nation fork at version {version}, and none in force lists its key"),
+                "the members replace the nation's root key by a motion, see `comity forks`",
+            ),
+            None => because(
+                "no roster of its nation held here lists its key".to_owned(),
+                "have the nation's root enrol it (`comity roster enrol`), and import the roster",
+            ),
+        }
+    }
+}
+
+/// Why a node does not write, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAuthoring {
+    /// Why.
+    pub reason: String,
+    /// What to do.
+    pub hint: &'static str,
+}
+
+const fn halted_hint(reason: &HaltReason) -> &'static str {
+    match reason {
+        HaltReason::Restored { .. } | HaltReason::ForeignOwn { .. } => "see `comity node confirm`",
+        HaltReason::Rules { .. } => "install the version of Comity that the alliance has decided for",
+        HaltReason::Forked { .. } => "have the nation's root retire the key, see `comity forks`",
+        HaltReason::OwnBodyMissing { .. } => "let it reach a peer: it fetches what is missing, and goes on",
     }
 }
 

@@ -204,9 +204,17 @@ async fn a_node_without_a_roster_writes_nothing_and_with_one_it_does() {
     let node = place.start("").await;
     let problem = node.refused(&requirement("tents", 5)).await;
     assert!(problem.cause.is_some_and(|cause| cause.contains("not active")));
+    let authoring = node.status().await.authoring;
+    assert!(!authoring.allowed && authoring.reason.is_some_and(|reason| reason.contains("no roster")));
+    assert!(authoring.hint.is_some_and(|hint| hint.contains("comity roster enrol")));
+    match node.client.get_text("/readyz", &[]).await {
+        Err(ClientError::Refused(problem)) => assert!(problem.cause.is_some_and(|cause| cause.contains("no roster"))),
+        other => panic!("ready without a roster: {other:?}"),
+    }
     let roster = alliance.roster("POL", &[(place.key, place.kem)]);
     assert_eq!(node.import(std::slice::from_ref(&roster)).await.accepted, 1);
     assert_eq!(node.import(&[roster]).await.known, 1);
+    assert!(node.status().await.authoring.allowed);
     let written = node.write(&requirement("tents", 5)).await;
     assert!(written.durable_here && !written.replayed && written.record.starts_with("POL/requirement/"));
     let gaps = node.gaps().await;

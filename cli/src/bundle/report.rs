@@ -350,7 +350,11 @@ fn conflict(state: &State) -> Option<ConflictRow> {
     Some(ConflictRow {
         height: conflict.height,
         motions: conflict.motions.iter().map(comity_protocol::ids::Id::hex).collect(),
-        accused: conflict.accused().iter().map(|nation| code(state, nation)).collect(),
+        accused: {
+            let mut codes: Vec<String> = conflict.accused().iter().map(|nation| code(state, nation)).collect();
+            codes.sort_unstable();
+            codes
+        },
         below_anchor,
     })
 }

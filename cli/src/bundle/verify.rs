@@ -1,6 +1,6 @@
 //! `comity verify`: a bundle alone, with no node, no key and no network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use comity_protocol::bundle::{Audit, Audited, Broken, Kind, Sealed};
 use comity_protocol::ids::AllianceId;
@@ -40,7 +40,7 @@ pub fn run(args: &VerifyArgs, output: &Output) -> Result<(), Failure> {
                 .hint("it has 64 hexadecimal digits, see `comity status`")
         })
     });
-    let (sealed, audited) = audit(args, expected.transpose()?)?;
+    let (sealed, audited) = audit(&args.bundle, expected.transpose()?)?;
     let mut report = BundleReport::of(args.bundle.display().to_string(), &sealed, &audited);
     if let Some(digits) = &args.envelope {
         report.existence = report::existence(&audited.state, digits);
@@ -63,13 +63,17 @@ pub fn run(args: &VerifyArgs, output: &Output) -> Result<(), Failure> {
     }
 }
 
-fn audit(args: &VerifyArgs, expected: Option<AllianceId>) -> Result<(Sealed, Audited), Failure> {
-    let mut file = RecordFile::open(&args.bundle)?;
+/// Reads a bundle to its end and checks every record in it; `expected` is the alliance it must be of.
+///
+/// # Errors
+/// [`Failure`]: the file cannot be read, is damaged, is no bundle, or a record in it breaks a rule.
+pub fn audit(bundle: &Path, expected: Option<AllianceId>) -> Result<(Sealed, Audited), Failure> {
+    let mut file = RecordFile::open(bundle)?;
     let mut audit = Audit::new(expected);
     loop {
         match file.next() {
             Ok(Read::Frame(_)) if file.kind() == Some(Kind::Courier) => {
-                return Err(Failure::usage(format!("{} is a courier file", args.bundle.display()))
+                return Err(Failure::usage(format!("{} is a courier file", bundle.display()))
                     .because("it holds what one node lacked, and no bundle")
                     .hint("`comity export bundle` writes one"));
             }

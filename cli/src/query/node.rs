@@ -23,6 +23,7 @@ pub fn status(status: &Status) -> String {
     row("standing", status.standing.clone());
     if !status.authoring.allowed {
         row("writing", format!("stopped: {}", dash(status.authoring.reason.as_deref())));
+        row("", format!("to do: {}", dash(status.authoring.hint.as_deref())));
     }
     row("listens", if status.listen.is_empty() { "nowhere".to_owned() } else { status.listen.join(" ") });
     let connected = status.peers.iter().filter(|peer| peer.connected).count();

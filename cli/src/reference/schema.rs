@@ -10,6 +10,7 @@ use comity_testnet::sim;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
+use crate::archive::Archives;
 use crate::bench::BenchReport;
 use crate::bundle::{BundleReport, Streamed};
 use crate::charter::CharterExported;
@@ -29,6 +30,7 @@ use crate::run::Settings;
 /// What the offline commands and the laboratory print.
 #[derive(OpenApi)]
 #[openapi(components(schemas(
+    Archives,
     BenchReport,
     BundleReport,
     CharterExported,
@@ -120,6 +122,11 @@ pub fn answers(path: &str) -> &'static [&'static str] {
         "decision show" => &["Decision"],
         _ if path.starts_with("decision ") => &["WriteAnswer"],
         "verify" => &["BundleReport"],
+        "archive add" | "archive list" => &["Archives"],
+        "archive charter" => &["CharterState"],
+        "archive records" => &["Listing"],
+        "archive export" => &["ExportLine", "Exported"],
+        _ if path.starts_with("archive ") => answers(&path["archive ".len()..]),
         "courier export" | "courier frontier" => &["Streamed"],
         "courier import" => &["CourierImported"],
         _ => statement(path),

@@ -280,38 +280,3 @@ fn a_motion_alone_and_a_damaged_vote_are_refused_and_nothing_is_kept() {
     let taken = comity(&["--home", &pol, "vote", "import", &file, "--json"]).json();
     assert_eq!(taken["accepted"], 2, "a stopped node takes them too");
 }
-
-#[test]
-fn willing_nations_found_an_alliance_anew_and_it_names_the_old_one() {
-    let alliance = Alliance::found(&["UKR", "POL", "DEU"]);
-    let ukr = alliance.start("UKR", &[]);
-    let charter = alliance.charter_of(&ukr);
-    let old = ukr.json(&["charter", "show"]);
-    let mut draft: Vec<String> = ["genesis", "draft", "--name", "Anew", "--parent", &charter].map(str::to_owned).into();
-    let mut assemble = vec!["genesis".to_owned(), "assemble".to_owned(), alliance.path("anew.draft")];
-    let mut signing = Vec::new();
-    for code in ["UKR", "POL"] {
-        let root = new_root(&alliance, code, &format!("{code}-anew"));
-        draft.extend(["--founder".to_owned(), format!("{code}={root}")]);
-        signing.push((alliance.path(&format!("{code}-anew.root")), alliance.path(&format!("{code}-anew.sig"))));
-    }
-    draft.extend(["--out".to_owned(), alliance.path("anew.draft")]);
-    let words = ok(&draft.iter().map(String::as_str).collect::<Vec<_>>());
-    let parts = ["re-founds alliance", "\"Test\" at charter version 0", "here: POL UKR; not here: DEU"];
-    assert!(parts.iter().all(|part| words.contains(part)), "{words}");
-    for (root, signature) in &signing {
-        ok(&["genesis", "sign", &alliance.path("anew.draft"), "--root", root, "--out", signature]);
-        assemble.push(signature.clone());
-    }
-    let genesis = alliance.path("anew.genesis");
-    assemble.extend(["--out".to_owned(), genesis.clone()]);
-    ok(&assemble.iter().map(String::as_str).collect::<Vec<_>>());
-    let home = alliance.home("anew");
-    ok(&["--home", &home, "init", "--genesis", &genesis, "--nation", "UKR"]);
-    let node = alliance.start("anew", &[]);
-    let parent = node.json(&["charter", "show"])["parent"].clone();
-    assert_eq!((&parent["alliance"], &parent["charter"]), (&old["alliance"], &old["charter"]));
-    // Nothing of the old one is valid here.
-    let rosters = alliance.path("UKR.roster");
-    node.run(&["roster", "import", &rosters]).fails(1, &["R03", "another alliance"]);
-}

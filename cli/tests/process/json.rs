@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::forks::forked;
 use crate::harness::{Alliance, Node, comity, command, converge, need, row, until};
+use crate::refounding::{found_anew, home_anew};
 use crate::schema::Schema;
 
 /// Commands that print the JSON of a testnet; its own tests hold it against the same schema.
@@ -55,6 +56,7 @@ fn every_answer_in_json_fits_its_schema() {
     checked.run(Some(&ukr), "charter export", &["--out", &charter]);
     checked.run(Some(&pol), "charter import", &[&charter]);
     files(&mut checked, &ukr, &pol, &alliance);
+    archives(&mut checked, &ukr, &alliance);
     governing(&mut checked, &ukr, &alliance);
     checked.run(Some(&ukr), "peers add", &["/ip4/127.0.0.1/tcp/9"]);
     checked.run(Some(&ukr), "peers", &[]);
@@ -98,6 +100,25 @@ fn files(checked: &mut Checked, ukr: &Node, pol: &Node, alliance: &Alliance) {
     assert_eq!((&imported["whole"], &imported["own_key"]), (&json!(true), &json!(false)));
     checked.run(Some(ukr), "export", &["bundle", "--out", &bundle]);
     assert_eq!(checked.run(None, "verify", &[&bundle])["intact"], true);
+}
+
+/// Archives the record for an alliance that founds it anew, and reads it there.
+fn archives(checked: &mut Checked, ukr: &Node, alliance: &Alliance) {
+    let (genesis, _) = found_anew(alliance, &alliance.charter_of(ukr), &["UKR", "POL"], "Anew");
+    let home = home_anew(alliance, &genesis, "UKR", "anew");
+    let mut run = |command: &str, args: &[&str]| checked.run(None, command, &[&["--home", &home], args].concat());
+    let added = run("archive add", &[&alliance.path("ukr.bundle")]);
+    assert_eq!(run("archive list", &[]), added);
+    let board = run("archive board", &[]);
+    let requirement = board["rows"][0]["requirement"].as_str().expect("a record").to_owned();
+    run("archive show", &[&requirement]);
+    run("archive explain", &[&requirement]);
+    run("archive records", &["requirement"]);
+    let out = alliance.path("archived.jsonl");
+    run("archive export", &["jsonl", "--out", &out]);
+    for command in ["gaps", "flags", "nations", "log", "charter"] {
+        run(&format!("archive {command}"), &[]);
+    }
 }
 
 /// Founds an alliance of two and enrols and retires a node of one.

@@ -1,6 +1,7 @@
 //! Real node processes on loopback: founding, replication, crashes, late joiners, and bad input.
 
 mod bad_input;
+mod conflict;
 mod courier;
 mod crash;
 mod decision;
@@ -11,6 +12,7 @@ mod governance;
 mod harness;
 mod joining;
 mod json;
+mod refounding;
 mod replication;
 mod rosters;
 #[path = "../schema/mod.rs"]

@@ -161,3 +161,57 @@ fn a_signed_roster_that_is_no_step_is_refused_by_the_node_with_the_rule() {
     let taken = pol.json(&["roster", "import", &alliance.path("a"), &alliance.path("b")]);
     assert_eq!((&taken["accepted"], &taken["known"]), (&json!(2), &json!(0)), "nothing was lost by asking too early");
 }
+
+#[test]
+fn a_node_says_that_it_does_not_write_before_it_is_enrolled_and_once_its_key_is_retired() {
+    let alliance = Alliance::draft(&["UKR", "POL"]);
+    let home = alliance.home("UKR");
+    let init = ["init", "--genesis", &alliance.path("genesis"), "--nation", "UKR", "--label", "kyiv-1"];
+    ok(&[["--home", &home].as_slice(), &init].concat());
+    let node = alliance.start("UKR", &[]);
+    let stopped = |reason: &str, hint: &str| {
+        let status = node.status();
+        let authoring = &status["authoring"];
+        assert_eq!(authoring["allowed"], false, "{authoring}");
+        for (field, part) in [("reason", reason), ("hint", hint)] {
+            assert!(authoring[field].as_str().is_some_and(|text| text.contains(part)), "no {part:?} in {authoring}");
+        }
+        assert!(status["warnings"].to_string().contains(reason), "{:#}", status["warnings"]);
+        let words = node.run(&["status"]).stdout;
+        assert!(words.contains("stopped: ") && words.contains("to do: "), "{words}");
+        assert_eq!(node.run(&REQUIREMENT).code, 1);
+    };
+    assert_eq!(node.status()["standing"], "unknown");
+    stopped("no roster of its nation held here lists its key", "comity roster enrol");
+    let request = format!("{home}/node.request");
+    let (draft, roster) = (alliance.path("r1.draft"), alliance.path("r1"));
+    ok(&[
+        "roster",
+        "enrol",
+        "--genesis",
+        &alliance.path("genesis"),
+        "--nation",
+        "UKR",
+        "--request",
+        &request,
+        "--out",
+        &draft,
+    ]);
+    assert_eq!(sign(&alliance, "UKR", "r1.draft", "r1", &[]).code, 0);
+    assert_eq!(node.run(&["roster", "import", &roster]).code, 0);
+    assert_eq!(node.status()["authoring"], json!({"allowed": true, "reason": null, "hint": null}));
+    let (_, version) = node.write(&REQUIREMENT);
+    let cut = format!("1:{version}");
+    assert_eq!(draft_of(&alliance, &cut).code, 0);
+    assert_eq!(sign(&alliance, "UKR", "r2.draft", "r2", &[]).code, 0);
+    assert_eq!(node.run(&["roster", "import", &alliance.path("r2")]).code, 0);
+    assert_eq!(node.status()["standing"], "retired");
+    stopped("roster 2 of its nation retires its key at 1", "comity init");
+}
+
+const REQUIREMENT: [&str; 10] =
+    ["requirement", "add", "--item", "tents", "--class", "II", "--unit", "each", "--quantity", "5"];
+
+fn draft_of(alliance: &Alliance, cut: &str) -> crate::harness::Ran {
+    draft(alliance, "retire", "r1", "r2.draft", &["--node", "kyiv-1", "--cut", cut])
+}

@@ -34,7 +34,7 @@ fn the_sessions_of_the_operating_manual_are_real() {
     session.play("docs/operating.md", "Backing up a node");
     session.lose("gdansk");
     session.play("docs/operating.md", "Restoring a backup");
-    for chapter in ["Admitting a member", "Losing a root key", "Leaving", "Removing a member"] {
+    for chapter in ["Admitting a member", "Losing a root key", "Leaving", "Removing a member", "Founding anew"] {
         session.play("docs/operating.md", chapter);
     }
 }

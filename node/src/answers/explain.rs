@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use comity_protocol::chain::{AuthorStatus, Held};
 use comity_protocol::dossier::{label, said_by};
 use comity_protocol::evaluate::{EnvelopeView, Lacking, State};
-use comity_protocol::ids::{AuthorId, EnvelopeId};
+use comity_protocol::ids::{AuthorId, EnvelopeId, NationId};
 use comity_protocol::section::Verdict;
 use comity_protocol::statement::Kind;
 use comity_protocol::statement::current::current;
@@ -15,7 +15,7 @@ use super::node::{log_row, says};
 use super::rows::Rows;
 use crate::api::Refusal;
 use crate::api::model::{Explanation, LackRow, LogRow};
-use crate::driver::{Outlook, Reading};
+use crate::driver::Outlook;
 
 /// Fewest digits by which an envelope is looked for.
 const FIRST_DIGITS_MIN: usize = 4;
@@ -28,12 +28,16 @@ pub struct Explained {
     record: Option<String>,
 }
 
-/// Returns the answer of `/v1/explain` but for its flags, which a view is needed for.
+/// Returns the answer of `/v1/explain` but for its flags, which a view is needed for; `holders` says which nations confirm
+/// holding an envelope.
 ///
 /// # Errors
 /// A refusal if the reference names nothing, or more than one record.
-pub fn explain(reading: &Reading<'_>, reference: &str) -> Result<Explained, Refusal> {
-    let state = reading.state();
+pub fn explain(
+    state: &State,
+    holders: impl Fn(&EnvelopeId) -> Vec<NationId>,
+    reference: &str,
+) -> Result<Explained, Refusal> {
     let (subject, envelope) = match EnvelopeId::from_hex(reference) {
         Some(envelope) => (envelope.hex(), envelope),
         None => {
@@ -60,9 +64,7 @@ pub fn explain(reading: &Reading<'_>, reference: &str) -> Result<Explained, Refu
     let row = log_row(state, view.chain, view.held);
     let lacks = lacks(state, &view);
     let record = row.records.first().cloned();
-    let mut held_by: Vec<String> =
-        reading.replica.held_by(&envelope).iter().map(|nation| super::code(state, nation)).collect();
-    held_by.sort_unstable();
+    let held_by = super::codes(state, &holders(&envelope));
     let explanation = Explanation {
         subject,
         flags: Vec::new(),

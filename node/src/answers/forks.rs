@@ -106,8 +106,11 @@ fn charter_shown(state: &State, conflict: &CharterConflict) -> ForkShown {
     let said: Vec<SaidRow> = said.collect();
     let [one, other] = &conflict.motions;
     let members = state.charter().map_or(0, |charter| charter.members.len());
-    let mut lines = vec![format!("Two motions sealed for version {}:", conflict.height)];
-    lines.extend([one, other].map(|id| format!("  {id} {}", title(id))));
+    let mut lines = vec![format!("Two motions that change version {} are sealed:", conflict.height)];
+    let rounds = conflict.rounds;
+    lines.extend(
+        [(one, rounds[0]), (other, rounds[1])].map(|(id, round)| format!("  {id} {:?}, in round {round}", title(id))),
+    );
     let both = codes(state, &conflict.double_sealers);
     let broke: Vec<_> = conflict.sealers.intersection(&conflict.supporters).collect();
     lines.push(match (both.as_slice(), broke.as_slice()) {
@@ -120,6 +123,11 @@ fn charter_shown(state: &State, conflict: &CharterConflict) -> ForkShown {
         (both, _) => format!("Signed by both: {} ({} of {members}).", both.join(", "), both.len()),
     });
     lines.push(format!("Membership is frozen at version {}. Ordinary work continues.", conflict.height));
+    lines.push("No vote settles it. Compare the two with everybody; the willing found the alliance anew:".to_owned());
+    lines.push("  comity charter export --out CHARTER".to_owned());
+    lines.push("  comity genesis draft --parent CHARTER --founder …".to_owned());
+    lines.push("and keep the old record beside the new one:".to_owned());
+    lines.push("  comity export bundle --out BUNDLE, and in the new home: comity archive add BUNDLE".to_owned());
     ForkShown {
         fork: charter_row(state, conflict),
         lines,

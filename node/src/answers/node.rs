@@ -75,7 +75,12 @@ pub fn status(reading: &Reading<'_>, network: &NetStatus) -> Status {
     let totals = totals(state);
     let quota_used = state.chain(&me).map_or(0, Chain::quota_used);
     let quota = state.charter().map_or(0, |charter| charter.params.chain_quota);
-    let reason = reading.not_authoring();
+    let stopped = reading.not_authoring();
+    let authoring = Authoring {
+        allowed: stopped.is_none(),
+        hint: stopped.as_ref().map(|stopped| stopped.hint.to_owned()),
+        reason: stopped.map(|stopped| stopped.reason),
+    };
     let status = Status {
         alliance: state.anchor().alliance.hex(),
         alliance_name: state.charter().map(|charter| charter.name.clone()).unwrap_or_default(),
@@ -85,7 +90,7 @@ pub fn status(reading: &Reading<'_>, network: &NetStatus) -> Status {
         label: state.roster(&me.nation).and_then(|roster| Some(roster.key(&me.key)?.label.clone())),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         standing: standing(state, &me.key).to_owned(),
-        authoring: Authoring { allowed: reason.is_none(), reason },
+        authoring,
         now: rfc3339(reading.now),
         started: rfc3339(reading.facts.started),
         clock_ahead_ms: clock_ahead(&reading.replica.peers()),
@@ -336,8 +341,7 @@ fn label(state: &State, key: &AuthorKey) -> Option<String> {
 }
 
 /// Returns the answer of `/v1/nations`.
-pub fn nations(reading: &Reading<'_>) -> Nations {
-    let state = reading.state();
+pub fn nations(state: &State, now: Timestamp) -> Nations {
     let mut nations: Vec<NationRow> = state
         .nations()
         .map(|member| {
@@ -356,7 +360,7 @@ pub fn nations(reading: &Reading<'_>) -> Nations {
             let word = match (removed, closed) {
                 (true, _) => "removed",
                 (false, true) => "closed",
-                (false, false) => nation_state(forked, last, reading.now),
+                (false, false) => nation_state(forked, last, now),
             };
             NationRow {
                 code: member.code.clone(),
@@ -416,8 +420,7 @@ fn node_rows(state: &State, nation: &NationId) -> Vec<NodeRow> {
 ///
 /// # Errors
 /// A refusal if there is no such nation.
-pub fn log(reading: &Reading<'_>, nation: Option<&str>, standing: Option<&str>, limit: usize) -> Result<Log, Refusal> {
-    let state = reading.state();
+pub fn log(state: &State, nation: Option<&str>, standing: Option<&str>, limit: usize) -> Result<Log, Refusal> {
     let standing = standing.map(Asked::from_text).transpose()?;
     let only = match nation {
         None => None,

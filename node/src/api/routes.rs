@@ -215,7 +215,7 @@ pub(super) async fn peers(State(api): State<Api>) -> Answered<Peers> {
 #[utoipa::path(get, path = "/v1/nations",
     responses((status = 200, body = Nations), (status = "default", body = Problem)))]
 pub(super) async fn nations(State(api): State<Api>) -> Answered<Nations> {
-    api.driver.read(|reading| Ok(answers::node::nations(reading))).await.map(Json)
+    api.driver.read(|reading| Ok(answers::node::nations(reading.state(), reading.now))).await.map(Json)
 }
 
 /// Who belongs to the alliance, how it came to be so, and how far the charter is from being stuck.
@@ -259,7 +259,7 @@ pub(super) async fn charter_export(State(api): State<Api>) -> Answered<CharterEx
 pub(super) async fn log(State(api): State<Api>, Asked(query): Asked<LogQuery>) -> Answered<Log> {
     let limit = query.limit.unwrap_or(50).min(10_000);
     let look = move |reading: &crate::driver::Reading<'_>| {
-        answers::node::log(reading, query.nation.as_deref(), query.standing.as_deref(), limit)
+        answers::node::log(reading.state(), query.nation.as_deref(), query.standing.as_deref(), limit)
     };
     api.driver.read(look).await.map(Json)
 }
@@ -298,7 +298,10 @@ pub(super) async fn show(State(api): State<Api>, Asked(query): Asked<RefQuery>) 
     responses((status = 200, body = Explanation), (status = "default", body = Problem)))]
 pub(super) async fn explain(State(api): State<Api>, Asked(query): Asked<RefQuery>) -> Answered<Explanation> {
     let reference = query.reference;
-    let gather = move |reading: &crate::driver::Reading<'_>| answers::explain::explain(reading, &reference);
+    let gather = move |reading: &crate::driver::Reading<'_>| {
+        let held_by = |envelope: &EnvelopeId| reading.replica.held_by(envelope);
+        answers::explain::explain(reading.state(), held_by, &reference)
+    };
     let look = |outlook: &Outlook, explained| Ok(answers::explain::flagged(outlook, explained));
     api.driver.view_with(query.as_of, gather, look).await.map(Json)
 }
@@ -536,9 +539,9 @@ pub(super) async fn healthz(State(api): State<Api>) -> Result<&'static str, Refu
 pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Refusal> {
     let ready = |reading: &crate::driver::Reading<'_>| match reading.not_authoring() {
         None => Ok("ready\n"),
-        Some(reason) => {
-            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the node does not take writes").cause(reason))
-        }
+        Some(stopped) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the node does not take writes")
+            .cause(stopped.reason)
+            .hint(stopped.hint)),
     };
     api.driver.read(ready).await
 }

@@ -66,6 +66,13 @@ pub struct Outlook {
 }
 
 impl Outlook {
+    /// Shows what follows from `state` at a moment; it is computed here and now, however long it takes.
+    pub fn of(state: &State, as_of: Timestamp) -> Self {
+        let snapshot = Snapshot::of(state);
+        let view = Arc::new(View::of(&snapshot.ledger(), as_of));
+        Self { snapshot, seen: Seen::of(state), view, as_of }
+    }
+
     /// The moment asked for.
     pub const fn as_of(&self) -> Timestamp {
         self.as_of

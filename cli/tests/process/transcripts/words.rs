@@ -43,7 +43,7 @@ fn seen(words: &[&str]) -> Option<usize> {
 }
 
 fn settled_word(word: &str) -> String {
-    let bare = word.trim_end_matches([',', '.', ':']);
+    let bare = word.trim_end_matches([',', '.', ':', ';']);
     let tail = &word[bare.len()..];
     if bare.len() == 24 && bare.ends_with('Z') && bare.contains('T') {
         return format!("[TIME]{tail}");

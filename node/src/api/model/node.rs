@@ -77,6 +77,8 @@ pub struct Authoring {
     pub allowed: bool,
     /// Why it may not.
     pub reason: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
 /// The charter in force.
