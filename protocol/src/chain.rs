@@ -173,6 +173,8 @@ pub struct Chain {
     /// What linked once may not any more.
     relinked: bool,
     heads: OnceLock<Vec<Head>>,
+    /// What is kept beside the trunk; worked out anew after every change, so that another one says that something changed.
+    kept: OnceLock<Arc<BTreeSet<u32>>>,
 }
 
 impl Held {
@@ -276,6 +278,7 @@ impl Chain {
             spoken: Vec::new(),
             relinked: false,
             heads: OnceLock::new(),
+            kept: OnceLock::new(),
         }
     }
 
@@ -507,7 +510,7 @@ impl Chain {
         }
         self.by_id.insert(attested.id(), node);
         self.by_seq.insert((header.seq, node));
-        self.heads = OnceLock::new();
+        self.changed();
         self.link_up(node);
         true
     }
@@ -520,7 +523,7 @@ impl Chain {
             return false;
         }
         self.node_mut(node).body = Some(body.clone());
-        self.heads = OnceLock::new();
+        self.changed();
         self.complete_up(node);
         true
     }
@@ -532,7 +535,7 @@ impl Chain {
         }
         let lower = quota < self.quota;
         self.quota = quota;
-        self.heads = OnceLock::new();
+        self.changed();
         let mut again = std::mem::take(&mut self.refused);
         if lower && self.headers.iter().any(|held| held.linked && held.cum > quota) {
             // Only a charter that froze below a raise goes back to a lower quota.
@@ -626,8 +629,14 @@ impl Chain {
     pub(crate) fn vouch_for(&mut self, vouched: Vec<EnvelopeId>) {
         if self.vouched != vouched {
             self.vouched = vouched;
-            self.heads = OnceLock::new();
+            self.changed();
         }
+    }
+
+    /// What was worked out from what is held is to be worked out again.
+    fn changed(&mut self) {
+        self.heads = OnceLock::new();
+        self.kept = OnceLock::new();
     }
 
     fn refresh_trunk(&mut self, target: u64) {
@@ -644,7 +653,7 @@ impl Chain {
             }
             self.trunk_bodies += 1;
         }
-        self.heads = OnceLock::new();
+        self.changed();
     }
 
     fn refresh_tip(&mut self) {

@@ -150,8 +150,13 @@ pub const WITHHELD_WATCHED_MAX: usize = 16;
 pub const CUT_STEP: u64 = 256;
 /// Headers of a forked chain held beyond what every store keeps, before they are forgotten.
 pub const HEADERS_UNKEPT_MAX: usize = 4_096;
-/// Bytes of bodies held of them.
-pub const UNKEPT_BYTES_MAX: usize = 4_194_304;
+/// Headers of all forked chains together held beyond that, before those of the chains that hold the most are forgotten.
+pub const HEADERS_UNKEPT_IN_ALL_MAX: usize = 8 * HEADERS_UNKEPT_MAX;
+/// Bytes of the bodies of such headers that wait in memory, of one chain: more than a node writes between two words of its
+/// witness.
+pub const UNKEPT_BYTES_MAX: usize = 16_777_216;
+/// Bytes of them of all chains together.
+pub const UNKEPT_BYTES_IN_ALL_MAX: usize = 4 * UNKEPT_BYTES_MAX;
 /// Control records held beyond those kept, before they are forgotten.
 pub const CONTROL_UNKEPT_MAX: usize = 1_024;
 /// Writes whose callers wait for other nations at a time.

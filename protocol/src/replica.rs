@@ -140,6 +140,7 @@ impl Replica {
             counters: Counters::default(),
             effects: VecDeque::new(),
         };
+        replica.bound_unkept();
         replica.admission_changed();
         replica.tell_lost_anchor();
         replica.tell_conflicts();
@@ -211,9 +212,8 @@ impl Replica {
 
     /// Takes elements into the state and asks for their saving; tells who needs to know.
     fn admit(&mut self, elements: Vec<Element>, ops: Vec<SaveOp>) -> Changes {
-        let mut ops = ops;
         let changes = self.state.admit(elements);
-        self.hold_back_unkept(&mut ops);
+        let mut ops = self.hold_back_unkept(ops);
         let kept = changes.control_kept.iter().filter_map(|id| self.state.control_record(id));
         ops.extend(kept.map(|control| SaveOp::Control(control.as_ref().clone())));
         self.advance_anchor(&mut ops);

@@ -1,6 +1,7 @@
 //! What is kept of a chain (spec 4.12), and the heads that name it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{AuthorStatus, Chain, EnvelopeStanding, Head, Held};
 use crate::ids::{EnvelopeId, Tip};
@@ -21,14 +22,10 @@ impl Chain {
             || self.by_id.get(&held.id).is_some_and(|node| self.on_trunk(*node) || self.kept_off_trunk().contains(node))
     }
 
-    /// Returns those of `ids` that are held and not kept; none of a chain without a fork.
-    pub fn unkept_of(&self, ids: impl IntoIterator<Item = EnvelopeId>) -> BTreeSet<EnvelopeId> {
-        if self.fork.is_none() {
-            return BTreeSet::new();
-        }
-        let off_trunk = self.kept_off_trunk();
-        let kept = |node: &u32| self.on_trunk(*node) || off_trunk.contains(node);
-        ids.into_iter().filter(|id| self.by_id.get(id).is_some_and(|node| !kept(node))).collect()
+    /// Returns what stands for all that is kept now: another allocation after every change of the chain, or of what is
+    /// acknowledged of it.
+    pub(crate) fn kept_now(&self) -> &Arc<BTreeSet<u32>> {
+        self.kept.get_or_init(|| Arc::new(self.work_out_kept()))
     }
 
     /// Headers held that are not kept; above a bound the caller forgets them.
@@ -56,7 +53,7 @@ impl Chain {
         if self.fork.is_none() {
             return Vec::new();
         }
-        let kept = self.kept_off_trunk();
+        let kept = Arc::clone(self.kept_now());
         let mut rebuilt = Self::new(self.alliance, self.author, self.rules);
         rebuilt.set_quota(self.quota);
         let mut forgotten = Vec::new();
@@ -94,7 +91,11 @@ impl Chain {
     /// The nodes kept beside the trunk, which is always kept: everything of a chain without a fork; of a forked one all
     /// below the fork, and 4.12 (b) to (e). The pair (a) at the fork is in them: of it at most one is on each path that is
     /// kept, and two others follow.
-    fn kept_off_trunk(&self) -> BTreeSet<u32> {
+    fn kept_off_trunk(&self) -> &BTreeSet<u32> {
+        self.kept_now()
+    }
+
+    fn work_out_kept(&self) -> BTreeSet<u32> {
         let Some(fork) = self.fork else {
             return self.waiting.values().flatten().chain(&self.refused).copied().collect();
         };
@@ -117,12 +118,21 @@ impl Chain {
         for top in tops.into_iter().filter(|&top| !self.on_trunk(top)) {
             self.keep_attested(top, &mut kept);
         }
-        let mut others: Vec<u32> = self.nodes_at(fork).filter(|node| !kept.contains(node)).collect();
-        others.sort_unstable_by_key(|&node| self.node(node).id);
-        for &first in others.iter().take(2) {
+        for first in self.two_smallest(self.nodes_at(fork).filter(|node| !kept.contains(node))).into_iter().flatten() {
             kept.extend(self.branch(first));
         }
         kept
+    }
+
+    /// The two of the smallest ids, without sorting: somebody may have made up thousands.
+    fn two_smallest(&self, nodes: impl Iterator<Item = u32>) -> [Option<u32>; 2] {
+        let id = |node: u32| self.node(node).id;
+        nodes.fold([None, None], |two, node| match two {
+            [None, _] => [Some(node), None],
+            [Some(first), _] if id(node) < id(first) => [Some(node), Some(first)],
+            [first, Some(second)] if id(node) > id(second) => [first, Some(second)],
+            [first, _] => [first, Some(node)],
+        })
     }
 
     /// Keeps what attests the end of a kept path: up to the next signature point, or the branch's end, which is signed too.
@@ -170,14 +180,12 @@ impl Chain {
         if self.fork.is_none() && self.trunk.len() == self.headers.len() {
             return top.into_iter().collect();
         }
-        let mut kept = self.kept_off_trunk();
-        kept.extend(self.trunk.last());
+        let kept = || self.kept_off_trunk().iter().chain(self.trunk.last());
         // What is held above a gap, or breaks a rule of the chain, does not hide how far the chain itself reaches.
         let hides = |child: &&Held| child.linked || self.get(&child.prev).is_none_or(|parent| !parent.linked);
         let inner: BTreeSet<EnvelopeId> =
-            kept.iter().map(|&node| self.node(node)).filter(hides).map(|child| child.prev).collect();
-        let mut heads: Vec<Head> = kept
-            .iter()
+            kept().map(|&node| self.node(node)).filter(hides).map(|child| child.prev).collect();
+        let mut heads: Vec<Head> = kept()
             .map(|&node| self.node(node))
             .filter(|held| !inner.contains(&held.id))
             .map(|held| Head { tip: held.tip(), bodies_to: self.bodies_to_of(held) })

@@ -10,7 +10,7 @@ use crate::effect::{Alarm, Effect, HaltReason, ImportOutcome, ImportRefused, Lin
 use crate::envelope::{AttestedHeader, Header, HeaderDecodeError, SignedHeader};
 use crate::evaluate::{Changes, ControlReceipt, Element, Receipt};
 use crate::ids::{AuthorId, ControlId, EnvelopeId, Tip};
-use crate::limits::{CONTROL_UNKEPT_MAX, FRONTIER_SPACING_MS, HEADERS_UNKEPT_MAX, RELAY_RUN_ITEMS_MAX};
+use crate::limits::{CONTROL_UNKEPT_MAX, FRONTIER_SPACING_MS, RELAY_RUN_ITEMS_MAX};
 use crate::message::run::{Run, RunError, VerifiedItem};
 use crate::message::{Frame, PushedEnvelope};
 use crate::rules::{DOUBTED_AHEAD_MS, Rule};
@@ -77,7 +77,6 @@ impl Replica {
         let fresh = accepted_of(fresh, &changes);
         self.counters.pushed_taken += changes.headers.len() as u64;
         self.pass_on(Some(id), &fresh);
-        self.forget_unkept(&changes.forked.iter().map(|(author, _)| *author).collect::<Vec<_>>());
     }
 
     fn take_pushed(&mut self, id: LinkId, envelope: &PushedEnvelope, batch: &mut Batch) {
@@ -365,19 +364,6 @@ impl Replica {
             }
         }
         self.pass_on(from, &accepted_of(batch.fresh, &changes));
-        self.forget_unkept(&[author]);
-    }
-
-    /// Forgets what a forked chain holds beyond what every store keeps, once it is much.
-    fn forget_unkept(&mut self, authors: &[AuthorId]) {
-        for author in authors {
-            let forked = self.state.chain(author).is_some_and(|chain| chain.unkept() > HEADERS_UNKEPT_MAX);
-            if forked {
-                // The store keeps them: evidence is never deleted there, and a start forgets them again.
-                self.state.forget_unkept_headers(author);
-                self.history.stale();
-            }
-        }
     }
 
     /// Takes in the control records of an answer.

@@ -58,6 +58,8 @@ pub(super) struct Seek {
     /// The next step down is `2^step`.
     step: u32,
     failed: u32,
+    /// How often so much came of what is not kept that all of it was forgotten; other progress does not make up for that.
+    futile: u32,
     /// The peer knows of a lower fork than we do: that goes first.
     fork: bool,
     retry_at: Option<Timestamp>,
@@ -253,6 +255,12 @@ impl Replica {
             Exchange::Range { author } => {
                 let Some(fetch) = self.fetching.get(&author).filter(|fetch| fetch.exchange == exchange) else { return };
                 let progress = fetch.progress && !fetch.futile;
+                if fetch.futile
+                    && let Some(seek) = self.links.get_mut(&id).and_then(|link| link.missing.get_mut(&author))
+                {
+                    seek.futile += 1;
+                    seek.failed = seek.failed.max(seek.futile - 1);
+                }
                 self.fetching.remove(&author);
                 self.fetch_ended(id, author, progress, now);
             }
@@ -287,8 +295,9 @@ impl Replica {
             seek.retry_at = None;
         } else {
             let pause = (SEEK_RETRY_MS << seek.failed.min(16)).min(SEEK_RETRY_MAX_MS);
-            let (turn, failed, fork) = (seek.turn, seek.failed + 1, seek.fork);
-            *seek = Seek { turn, failed, fork, retry_at: Some(now.plus_ms(pause)), ..Seek::default() };
+            let Seek { turn, futile, fork, .. } = *seek;
+            let failed = seek.failed + 1;
+            *seek = Seek { turn, failed, futile, fork, retry_at: Some(now.plus_ms(pause)), ..Seek::default() };
         }
     }
 

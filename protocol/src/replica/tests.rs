@@ -3,6 +3,7 @@
 mod charter;
 mod confirm;
 mod carried;
+mod limbo;
 mod lone;
 mod receipt;
 mod replay;

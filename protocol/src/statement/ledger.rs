@@ -278,10 +278,9 @@ fn struck(state: &State) -> Struck {
             EnvelopeStanding::Suspended | EnvelopeStanding::Disavowed | EnvelopeStanding::PostRemoval => true,
             EnvelopeStanding::Accepted | EnvelopeStanding::Unlinked => false,
         };
-        // What only this store holds and nobody keeps (4.12) must not be seen in a view: equal records show equal views.
-        let unkept = chain.unkept_of(chain.iter().filter(out).map(Held::id));
         let readable = readable(chain);
-        let kept = chain.iter().filter(out).filter(|held| !unkept.contains(&held.id()));
+        // What only this store holds and nobody keeps (4.12) must not be seen in a view: equal records show equal views.
+        let kept = chain.iter().filter(out).filter(|held| chain.keeps(held));
         struck.extend(kept.map(|held| {
             let body = held.body().filter(|_| readable.contains(&held.id())).cloned();
             let out = Out { standing: chain.standing(held), author: chain.author(), kind: held.kind(), body };

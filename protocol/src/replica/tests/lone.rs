@@ -1,7 +1,7 @@
 //! One replica, and a peer whose every frame the test chooses.
 
 use crate::effect::{Authoring, CloseReason, Effect, ExchangeId, Input, LinkId, LinkUp, SaveOp, Source};
-use crate::evaluate::State;
+use crate::evaluate::{Element, State};
 use crate::ids::{Timestamp, Tip};
 use crate::message::{Frame, PushedEnvelope};
 use crate::replica::{Config, Replica, Stored, WitnessCadence};
@@ -19,6 +19,8 @@ pub(super) struct Lone {
     pub(super) answers: Vec<Vec<Frame>>,
     pub(super) closed: Vec<CloseReason>,
     pub(super) headers_saved: usize,
+    /// What was saved beside the control records it began with.
+    saved: Vec<Element>,
     next: u64,
 }
 
@@ -48,10 +50,24 @@ impl Lone {
             answers: Vec::new(),
             closed: Vec::new(),
             headers_saved: 0,
+            saved: Vec::new(),
             next: 1 << 20,
         };
         lone.link();
         lone
+    }
+
+    /// What it would be if it started again now, from what was saved.
+    pub(super) fn restarted(&self) -> State {
+        let mut state = self.alliance.state();
+        state.admit(self.saved.clone());
+        state
+    }
+
+    /// Whether a header and its body are saved.
+    pub(super) fn saved(&self, envelope: &TestEnvelope) -> bool {
+        let restarted = self.restarted();
+        restarted.envelope(&envelope.id()).is_some_and(|view| view.held.body().is_some())
     }
 
     pub(super) fn link(&mut self) {
@@ -72,6 +88,7 @@ impl Lone {
                 Effect::Close { reason, .. } => self.closed.push(reason),
                 Effect::Save(ops) => {
                     self.headers_saved += ops.iter().filter(|op| matches!(op, SaveOp::Header(_))).count();
+                    self.saved.extend(ops.into_iter().filter_map(element));
                 }
                 Effect::Push { .. }
                 | Effect::Admission(_)
@@ -121,6 +138,20 @@ impl Lone {
     pub(super) fn digests(&self) -> (crate::ids::Digest, crate::ids::Digest, crate::ids::Digest) {
         let state = self.replica.state();
         (state.held(), state.control(), state.state())
+    }
+}
+
+/// What a save brings to a start; of signatures that come later nothing is tested here.
+fn element(op: SaveOp) -> Option<Element> {
+    match op {
+        SaveOp::Control(control) => Some(Element::Control(control)),
+        SaveOp::Header(header) => Some(Element::Header(header)),
+        SaveOp::Body { id, bytes } => Some(Element::Body { id, bytes }),
+        SaveOp::Signature { .. }
+        | SaveOp::Remember(_)
+        | SaveOp::Anchor(_)
+        | SaveOp::Halt { .. }
+        | SaveOp::Release { .. } => None,
     }
 }
 

@@ -247,7 +247,7 @@ fn heartbeat(lone: &Lone) -> Frame {
     Frame::Heartbeat(crate::message::Heartbeat { time_ms: lone.now.0, held: lone.replica.state().held() })
 }
 
-fn run_of(said: &[TestEnvelope]) -> crate::message::run::Run {
+pub(super) fn run_of(said: &[TestEnvelope]) -> crate::message::run::Run {
     use crate::message::run::{Run, RunBody, RunItem};
     let first = said[0].header.header();
     let items = said.iter().map(|envelope| RunItem {
