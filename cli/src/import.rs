@@ -1,13 +1,17 @@
 //! `comity import`: other people's data into this nation's section, as Observations only, never as anything firm (DOMAIN
-//! 2.10). Every row carries an idempotency key made of its source, so running an import twice changes nothing.
+//! 2.10); of places, templates that the host nation adopts.
+//!
+//! A file is read twice, row by row in bounded memory: once to the end before anything is written, so that a file that is not
+//! what it is said to be, or that was cut, writes nothing; then again, each row with an idempotency key made of its source and
+//! content, so that running an import twice changes nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use comity_node::api::model::{Draft, WriteAnswer, WriteRequest};
+use comity_node::api::model::{Draft, Status, WriteAnswer, WriteRequest};
 use comity_node::client::{Client, ClientError};
-use comity_testnet::fts::{FtsError, FtsFile};
-use comity_testnet::kiel::{KielError, KielFile};
+use comity_testnet::formats::{Found, RefusedRow, Row, Rows, Source, SourceError, fts, hubs, hxl, iati, sums};
+use comity_testnet::kiel::{ITEMS_FILE, KielError, KielFile, KielRow};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -19,91 +23,173 @@ use crate::output::Output;
 
 /// Rows written at the same time: the node commits what is in flight together.
 const IN_FLIGHT: usize = 64;
-/// Refusals named one by one; the rest is counted.
-const REFUSALS_SHOWN: usize = 20;
+/// Rows named one by one on a terminal; the rest is counted.
+const NAMED_SHOWN: usize = 20;
+/// Rows named one by one in JSON; the rest is counted.
+const NAMED_MAX: usize = 10_000;
 
 /// Where data comes from.
 #[derive(clap::Subcommand, Debug)]
 pub enum ImportCommand {
-    /// The item list of the Ukraine Support Tracker: a folder with items.csv.
+    /// The Ukraine Support Tracker: a folder with items.csv, or with data_explorer.csv of the later releases.
     Kiel {
         /// The folder.
         folder: PathBuf,
+        /// Only say what would be imported.
+        #[arg(long)]
+        dry_run: bool,
     },
-    /// Flows of OCHA's Financial Tracking Service: CSV with a hashtag row, or JSON.
-    Fts {
+    /// Flows of OCHA's Financial Tracking Service: CSV with or without a hashtag row, or JSON.
+    Fts(FileArgs),
+    /// A table with a row of hashtags (HXL), such as who does what where.
+    Hxl(FileArgs),
+    /// Activities of IATI version 2: each transaction.
+    Iati(FileArgs),
+    /// Airports, sea ports or border crossings: lists them, or adopts those on own ground as hubs.
+    Hubs {
         /// The file.
         file: PathBuf,
+        /// The code of a place to adopt; may be given more than once.
+        #[arg(long, value_name = "CODE", conflicts_with = "adopt_all")]
+        adopt: Vec<String>,
+        /// Adopt every place on own ground.
+        #[arg(long)]
+        adopt_all: bool,
     },
 }
 
-/// A row that is ready to be written.
-pub struct Row {
-    /// The line or entry of the source.
-    pub line: u64,
-    /// Its idempotency key.
-    pub key: String,
-    /// The observation.
-    pub draft: Draft,
-}
-
-/// What was read from a source.
-pub struct Rows {
-    /// Rows read.
-    pub read: u64,
-    /// Rows that become observations.
-    pub rows: Vec<Row>,
-    /// Rows that do not, with the reason.
-    pub refused: Vec<RefusedRow>,
-}
-
-/// A row that became nothing.
-#[derive(Serialize, ToSchema)]
-pub struct RefusedRow {
-    /// The line or entry of the source.
-    pub line: u64,
-    /// Why.
-    pub reason: String,
+/// A file to import.
+#[derive(clap::Args, Debug)]
+pub struct FileArgs {
+    /// The file.
+    file: PathBuf,
+    /// Only say what would be imported.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// What an import did.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 pub struct Imported {
     /// The file or folder.
     source: String,
+    /// The encoding its text was read in.
+    encoding: String,
+    /// Whether nothing was written because only the outcome was asked for.
+    dry_run: bool,
     /// Rows read: those imported, known and refused together.
     read: u64,
-    /// Rows that are observations now.
+    /// Rows that are statements now, or would be.
     imported: u64,
-    /// Rows that were imported before.
+    /// Rows that were imported before; none is known as such in a dry run.
     known: u64,
+    /// Rows imported without a part that was not understood.
+    flagged: u64,
     /// Rows that became nothing.
     refused: u64,
-    /// Every refused row.
+    /// The first 10,000 flags of rows, with their lines.
+    flags: Vec<RefusedRow>,
+    /// The first 10,000 refused rows, ascending by line.
     refusals: Vec<RefusedRow>,
+}
+
+impl Imported {
+    fn refuse(&mut self, row: RefusedRow) {
+        self.refused += 1;
+        if self.refusals.len() < NAMED_MAX {
+            self.refusals.push(row);
+        }
+    }
+
+    fn flag(&mut self, row: &Row) {
+        self.flagged += u64::from(!row.flags.is_empty());
+        let free = NAMED_MAX - self.flags.len();
+        self.flags
+            .extend(row.flags.iter().take(free).map(|reason| RefusedRow { line: row.line, reason: reason.clone() }));
+    }
+}
+
+/// The places of a list, and what was adopted.
+#[derive(Serialize, ToSchema)]
+pub struct HubTemplates {
+    /// The file.
+    source: String,
+    /// Places of the list.
+    places: Vec<hubs::Template>,
+    /// Entries that are no place.
+    refusals: Vec<RefusedRow>,
+    /// Codes of the places that are hubs of this nation now.
+    adopted: Vec<String>,
+    /// Codes of those that were adopted before.
+    known: Vec<String>,
 }
 
 /// Runs an import.
 ///
 /// # Errors
-/// [`Failure`]: exit code 2 for a source that cannot be read as what it is said to be; rows already written stay written.
+/// [`Failure`]: exit code 2 for a source that cannot be read to its end as what it is said to be, with nothing written; of one
+/// that changes while it is read, rows already written stay written.
 pub fn run(command: &ImportCommand, api: &Api, output: &Output) -> Result<(), Failure> {
-    let (source, rows) = match command {
-        ImportCommand::Kiel { folder } => (folder, kiel(folder)?),
-        ImportCommand::Fts { file } => (file, fts(file)?),
-    };
-    let mut summary = Imported {
-        source: source.display().to_string(),
-        read: rows.read,
-        imported: 0,
-        known: 0,
-        refused: 0,
-        refusals: rows.refused,
-    };
-    let bar = progress(rows.rows.len(), output);
-    api.run(|client| write_all(client, rows.rows, &mut summary, &bar))?;
-    bar.finish_and_clear();
-    summary.refused = summary.refusals.len() as u64;
+    match command {
+        ImportCommand::Kiel { folder, dry_run } => {
+            let sums = folder.join(sums::SUMS_FILE);
+            if !folder.join(ITEMS_FILE).exists() && sums.exists() {
+                return import(&sums, *dry_run, sums::read, api, output);
+            }
+            import_rows(folder, "UTF-8", *dry_run, || items(folder), api, output)
+        }
+        ImportCommand::Fts(args) => import(&args.file, args.dry_run, fts::read, api, output),
+        ImportCommand::Hxl(args) => import(&args.file, args.dry_run, hxl::read, api, output),
+        ImportCommand::Iati(args) => import(&args.file, args.dry_run, iati::read, api, output),
+        ImportCommand::Hubs { file, adopt, adopt_all } => adopt_hubs(file, adopt, *adopt_all, api, output),
+    }
+}
+
+fn import(
+    path: &Path,
+    dry_run: bool,
+    read: fn(&Source) -> Result<Rows, SourceError>,
+    api: &Api,
+    output: &Output,
+) -> Result<(), Failure> {
+    let source = Source::open(path)?;
+    import_rows(path, source.encoding(), dry_run, || Ok(read(&source)?), api, output)
+}
+
+fn import_rows(
+    path: &Path,
+    encoding: &str,
+    dry_run: bool,
+    read: impl Fn() -> Result<Rows, Failure>,
+    api: &Api,
+    output: &Output,
+) -> Result<(), Failure> {
+    let mut summary =
+        Imported { source: path.display().to_string(), encoding: encoding.to_owned(), dry_run, ..Imported::default() };
+    for found in read()? {
+        summary.read += 1;
+        match found? {
+            Found::Row(row) => summary.flag(&row),
+            Found::Refused(row) => summary.refuse(row),
+        }
+    }
+    if dry_run {
+        summary.imported = summary.read - summary.refused;
+    } else {
+        let count = usize::try_from(summary.read - summary.refused).unwrap_or(usize::MAX);
+        let bar = progress(count, output);
+        let mut changed = None;
+        let rows = read()?.map_while(|found| found.map_err(|error| changed = Some(error)).ok());
+        let rows = rows.filter_map(|found| match found {
+            Found::Row(row) => Some(row),
+            Found::Refused(_) => None,
+        });
+        api.run(|client| write_all(client, rows, &mut summary, &bar))?;
+        bar.finish_and_clear();
+        if let Some(error) = changed {
+            return Err(Failure::from(error).hint("the file changed while it was read; run the import again"));
+        }
+    }
     summary.refusals.sort_by_key(|refusal| refusal.line);
     output.result(&summary, || in_words(&summary));
     Ok(())
@@ -120,27 +206,17 @@ pub fn progress(count: usize, output: &Output) -> ProgressBar {
 
 async fn write_all(
     client: Client,
-    rows: Vec<Row>,
+    mut waiting: impl Iterator<Item = Row>,
     summary: &mut Imported,
     bar: &ProgressBar,
 ) -> Result<(), ClientError> {
     let client = client.with_timeout(Duration::from_secs(120));
-    let mut waiting = rows.into_iter();
     let mut writing = JoinSet::new();
     loop {
         while writing.len() < IN_FLIGHT {
             let Some(row) = waiting.next() else { break };
             let client = client.clone();
-            writing.spawn(async move {
-                let request = WriteRequest {
-                    id: Some(row.key.clone()),
-                    if_version: None,
-                    wait: 0,
-                    timeout_ms: None,
-                    draft: row.draft,
-                };
-                (row.line, client.post::<_, WriteAnswer>("/v1/write", Some(&row.key), &request).await)
-            });
+            writing.spawn(async move { (row.line, write(&client, &row).await) });
         }
         let Some(done) = writing.join_next().await else { return Ok(()) };
         let (line, answer) = done.expect("a write does not panic");
@@ -149,7 +225,7 @@ async fn write_all(
             Ok(_) => summary.imported += 1,
             Err(ClientError::Refused(problem)) if problem.exit == 2 => {
                 let reason = problem.cause.map_or(problem.error.clone(), |cause| format!("{}: {cause}", problem.error));
-                summary.refusals.push(RefusedRow { line, reason });
+                summary.refuse(RefusedRow { line, reason });
             }
             Err(error) => return Err(error),
         }
@@ -157,21 +233,90 @@ async fn write_all(
     }
 }
 
+async fn write(client: &Client, row: &Row) -> Result<WriteAnswer, ClientError> {
+    let from = row.draft.clone();
+    let draft = Draft { kind: from.kind, record: from.record, status: from.status, fields: from.fields };
+    let request = WriteRequest { id: Some(row.key.clone()), if_version: None, wait: 0, timeout_ms: None, draft };
+    client.post("/v1/write", Some(&row.key), &request).await
+}
+
 fn in_words(summary: &Imported) -> String {
+    let Imported { source, read, imported, known, flagged, refused, .. } = summary;
+    let become_ = if summary.dry_run { "would be imported" } else { "imported" };
     let mut text = format!(
-        "{}: {} rows read, {} imported, {} already known, {} refused",
-        summary.source, summary.read, summary.imported, summary.known, summary.refused
+        "{source}: {read} rows read, {imported} {become_} ({flagged} flagged), {known} already known, {refused} refused"
     );
-    for refusal in summary.refusals.iter().take(REFUSALS_SHOWN) {
-        text.push_str(&format!("\n  line {}: {}", refusal.line, refusal.reason));
+    if summary.encoding != "UTF-8" {
+        text.push_str(&format!("\n  its text was read as {}", summary.encoding));
     }
-    if summary.refusals.len() > REFUSALS_SHOWN {
-        text.push_str(&format!("\n  and {} more; --json lists them all", summary.refusals.len() - REFUSALS_SHOWN));
+    for (what, count, rows) in
+        [("flagged", summary.flags.len() as u64, &summary.flags), ("refused", *refused, &summary.refusals)]
+    {
+        for row in rows.iter().take(NAMED_SHOWN) {
+            text.push_str(&format!("\n  line {}, {what}: {}", row.line, row.reason));
+        }
+        if let Some(more) = count.checked_sub(NAMED_SHOWN as u64).filter(|more| *more > 0) {
+            text.push_str(&format!("\n  and {more} more {what}; --json names them"));
+        }
     }
     text
 }
 
-fn kiel(folder: &Path) -> Result<Rows, Failure> {
+/// Lists the places of a file, or adopts some as hubs of this nation.
+fn adopt_hubs(file: &Path, codes: &[String], all: bool, api: &Api, output: &Output) -> Result<(), Failure> {
+    let read = hubs::read(&Source::open(file)?)?;
+    let mut answer = HubTemplates {
+        source: file.display().to_string(),
+        places: read.places,
+        refusals: read.refused,
+        adopted: Vec::new(),
+        known: Vec::new(),
+    };
+    if all || !codes.is_empty() {
+        let status: Status = api.run(|client| async move { client.get("/v1/status", &[]).await })?;
+        let own = |place: &&hubs::Template| place.countries.contains(&status.nation);
+        let mut chosen: Vec<&hubs::Template> = answer.places.iter().filter(own).collect();
+        if !all {
+            chosen.retain(|place| codes.contains(&place.code));
+            let missing: Vec<&str> = codes
+                .iter()
+                .filter(|code| !chosen.iter().any(|place| place.code == **code))
+                .map(String::as_str)
+                .collect();
+            if !missing.is_empty() {
+                return Err(Failure::usage(format!("{} of {} cannot be adopted", missing.join(", "), file.display()))
+                    .because(format!("the list has no such place on the ground of {}", status.nation))
+                    .hint("without --adopt the command lists the places; only their host nation adopts them"));
+            }
+        }
+        let rows: Vec<(String, Row)> = chosen.iter().map(|place| (place.code.clone(), place.adopted())).collect();
+        for (code, row) in rows {
+            let written: WriteAnswer = api.run(|client| async move { write(&client, &row).await })?;
+            if written.replayed { answer.known.push(code) } else { answer.adopted.push(code) }
+        }
+    }
+    output.result(&answer, || templates_in_words(&answer, all || !codes.is_empty()));
+    Ok(())
+}
+
+fn templates_in_words(answer: &HubTemplates, adopting: bool) -> String {
+    let mut text = format!("{}: {} places, {} refused", answer.source, answer.places.len(), answer.refusals.len());
+    if adopting {
+        text.push_str(&format!("; {} adopted, {} adopted before", answer.adopted.len(), answer.known.len()));
+    } else {
+        for place in &answer.places {
+            let countries = place.countries.join(" ");
+            text.push_str(&format!("\n  {:12} {:8} {countries:8} {}", place.code, place.hub_kind, place.name));
+        }
+    }
+    for row in answer.refusals.iter().take(NAMED_SHOWN) {
+        text.push_str(&format!("\n  line {}, refused: {}", row.line, row.reason));
+    }
+    text
+}
+
+/// Reads the item list of a folder.
+fn items(folder: &Path) -> Result<Rows, Failure> {
     let file = KielFile::read(folder).map_err(|error| {
         let failure = Failure::usage(error.to_string());
         let failure = match std::error::Error::source(&error) {
@@ -179,48 +324,34 @@ fn kiel(folder: &Path) -> Result<Rows, Failure> {
             None => failure,
         };
         match error {
-            KielError::Read { .. } => failure.hint("name the folder that holds items.csv"),
+            KielError::Read { .. } => {
+                failure.hint(format!("name the folder that holds {ITEMS_FILE} or {}", sums::SUMS_FILE))
+            }
             KielError::Columns { .. } => failure.hint("the columns are those of the tracker's item list, in any order"),
-            _ => failure,
+            KielError::TooManyRows { .. } | KielError::NoRows { .. } | KielError::TooManyDonors { .. } => failure,
         }
     })?;
-    let rows = file.rows.iter().map(|row| {
-        // The content is part of the key: a corrected row of a later release is a new observation, not a refusal.
-        self::row("kiel", row.row, &row.row.to_string(), row.observation())
-    });
-    Ok(Rows {
-        read: file.read,
-        rows: rows.collect(),
-        refused: file
-            .refused
-            .iter()
-            .map(|refused| RefusedRow { line: refused.line, reason: refused.refusal.to_string() })
-            .collect(),
-    })
+    let row = |row: KielRow| Row::new("kiel", row.row, &row.row.to_string(), row.observation(), Vec::new());
+    let rows = file.rows.into_iter().map(move |found| Found::Row(row(found)));
+    let refused = file.refused.into_iter();
+    let refused = refused.map(|row| Found::Refused(RefusedRow { line: row.line, reason: row.refusal.to_string() }));
+    Ok(Box::new(rows.chain(refused).map(Ok)))
 }
 
-fn fts(path: &Path) -> Result<Rows, Failure> {
-    let file = FtsFile::read(path).map_err(|error| match &error {
-        FtsError::Read { source, .. } => Failure::file("read", path, source),
-        FtsError::TooLarge { .. } => Failure::usage(error.to_string()).hint("import it in pages"),
-        FtsError::Json { source, .. } => Failure::usage(error.to_string())
-            .because(source.to_string())
-            .hint("expected the service's answer: {\"data\": {\"flows\": […]}}"),
-        FtsError::Csv { source, .. } => Failure::usage(error.to_string()).because(source.to_string()),
-        FtsError::Columns { .. } => {
-            Failure::usage(error.to_string()).hint("expected the service's flow export with its first row of names")
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        match &error {
+            SourceError::Read { path, source } => Self::file("read", path, source),
+            SourceError::NotText { .. } => {
+                Self::usage(error.to_string()).hint("unpack it, or save the table as CSV, and import that")
+            }
+            SourceError::Record { .. } => Self::usage(error.to_string())
+                .because("a line that long is no row of a table, or a quotation mark is never closed")
+                .hint("nothing was written; mend the file and import it again"),
+            SourceError::Format { hint, .. } => Self::usage(error.to_string()).hint(*hint),
+            SourceError::Broken { .. } => {
+                Self::usage(error.to_string()).hint("nothing was written; get the whole file and import it again")
+            }
         }
-    })?;
-    let rows = file.rows.into_iter().map(|row| self::row("fts", row.line, &row.name, row.draft));
-    let refused = file.refused.iter();
-    let refused = refused.map(|row| RefusedRow { line: row.line, reason: row.refusal.to_string() });
-    Ok(Rows { read: file.read, rows: rows.collect(), refused: refused.collect() })
-}
-
-/// Returns a row with its idempotency key: the source, the row's number or name there, and a hash of its content.
-fn row(source: &str, line: u64, name: &str, draft: comity_testnet::draft::Draft) -> Row {
-    let draft = Draft { kind: draft.kind, record: draft.record, status: draft.status, fields: draft.fields };
-    let content = serde_json::to_vec(&draft).expect("a draft is plain data");
-    let hash = comity_protocol::ids::hex(&comity_protocol::keys::sha256(&content)[..8]);
-    Row { line, key: format!("{source}:{name}:{hash}"), draft }
+    }
 }

@@ -9,7 +9,7 @@ pub mod countries;
 pub mod draft;
 pub mod exercise;
 pub mod files;
-pub mod fts;
+pub mod formats;
 pub mod kiel;
 pub mod processes;
 pub mod relay;

@@ -23,7 +23,7 @@ use crate::found::roster::RosterShown;
 use crate::found::vote::VoteShown;
 use crate::guards::{NodeBackup, NodeRestored};
 use crate::home::NewHome;
-use crate::import::Imported;
+use crate::import::{HubTemplates, Imported};
 use crate::query::Exported;
 use crate::run::Settings;
 
@@ -38,6 +38,7 @@ use crate::run::Settings;
     Exported,
     ForkProven,
     GenesisShown,
+    HubTemplates,
     Imported,
     NewHome,
     NewRoot,
@@ -98,7 +99,8 @@ pub fn answers(path: &str) -> &'static [&'static str] {
         "node confirm" => &["Adoption", "ConfirmAnswer"],
         "peers" => &["Peers"],
         "peers add" | "peers remove" => &["PeerAnswer"],
-        "import kiel" | "import fts" => &["Imported"],
+        "import kiel" | "import fts" | "import hxl" | "import iati" => &["Imported"],
+        "import hubs" => &["HubTemplates"],
         "forks" => &["Forks"],
         "forks show" => &["ForkShown"],
         "forks verify" => &["ForkProven"],

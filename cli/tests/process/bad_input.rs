@@ -165,12 +165,28 @@ fn files_of_another_shape_are_refused_and_change_nothing() {
     fs::write(format!("{items}/items.csv"), "ID,countries\nX,Y\n").expect("our own file");
     ukr.run(&["import", "kiel", &items]).fails(2, &["no column"]);
     fs::write(format!("{items}/cut.json"), "{\"data\": {\"flows\": [{\"id\": 1").expect("our own file");
-    ukr.run(&["import", "fts", &format!("{items}/cut.json")]).fails(2, &["holds no flows"]);
+    ukr.run(&["import", "fts", &format!("{items}/cut.json")]).fails(2, &["is no list of flows", "{\"data\""]);
     let real = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/hxl/libhxl_input-invalid.csv");
     if real.exists() {
         ukr.run(&["import", "fts", real.to_str().expect("UTF-8")]).fails(2, &["no list of flows"]);
     } else {
         println!("skipped: no shared data beside the project");
     }
+    let file = alliance.path("table.csv");
+    let import = |format: &str, bytes: &[u8]| {
+        fs::write(&file, bytes).expect("our own file");
+        ukr.run(&["import", format, &file])
+    };
+    import("hxl", b"PK\x03\x04 and the rest of a spreadsheet").fails(2, &["a zip archive", "save the table as CSV"]);
+    import("hxl", b"Org,Sector\nOMS,WASH\n").fails(2, &["no row of hashtags", "hint: add a row of hashtags"]);
+    // The good row before the bad one is not written either.
+    let endless = format!("#org,#sector\nOMS,WASH\nOMS,\"{}", "x".repeat(3 << 20));
+    import("hxl", endless.as_bytes()).fails(2, &["line 2: a row of more than 1048576 bytes", "nothing was written"]);
+    import("iati", b"<html></html>").fails(2, &["is no activity file", "its root is <html>"]);
+    let cut = "<iati-activities version=\"2.03\"><iati-activity default-currency=\"EUR\"><iati-identifier>X-1</iati-identifier>\
+               <transaction><transaction-type code=\"3\"/><value>5</value></transaction>\n<transaction>";
+    import("iati", cut.as_bytes()).fails(2, &["line 2", "it was cut", "get the whole file"]);
+    fs::write(&file, "name_en,neighbour,lat,lon\nA - B,Poland,51.2,23.8\n").expect("our own file");
+    ukr.run(&["import", "hubs", &file, "--adopt", "EPWA"]).fails(2, &["EPWA of", "no such place on the ground of UKR"]);
     assert_eq!(ukr.status()["statements"], 0);
 }

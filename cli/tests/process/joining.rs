@@ -55,6 +55,42 @@ fn a_node_away_for_five_thousand_statements_catches_up() {
     assert_eq!(pol.status()["statements"], 5_000);
 }
 
+#[test]
+fn published_tables_become_observations_once_and_places_become_hubs_of_their_host_only() {
+    let alliance = Alliance::found(&["UKR", "POL"]);
+    let ukr = alliance.start("UKR", &[]);
+    let written = |name: &str, text: &str| {
+        let path = alliance.path(name);
+        std::fs::write(&path, text).expect("our own file");
+        path
+    };
+    let tags = "Org,Sector,Where,Day\r\n#org,#sector,#country,#date +reported\r\n";
+    let table = written("3w.csv", &format!("{tags}OMS,WASH,Ukraine,1 March 2022\r\nOMS,WASH,Ukraine,soon\r\nshort\r\n"));
+    let dry = ukr.json(&["import", "hxl", &table, "--dry-run"]);
+    assert_eq!(["read", "imported", "flagged", "refused"].map(|key| dry[key].as_u64()), [Some(3), Some(2), Some(1), Some(1)]);
+    assert_eq!(ukr.status()["statements"], 0, "a dry run writes nothing");
+    let first = ukr.json(&["import", "hxl", &table]);
+    assert_eq!((&first["imported"], &first["refusals"][0]["line"]), (&2.into(), &5.into()));
+    let again = ukr.json(&["import", "hxl", &table]);
+    assert_eq!((&again["imported"], &again["known"]), (&0.into(), &2.into()), "twice changes nothing");
+    let activities = written(
+        "activities.xml",
+        "<iati-activities version=\"2.03\"><iati-activity default-currency=\"EUR\"><iati-identifier>X-1</iati-identifier>\
+         <transaction><transaction-type code=\"3\"/><transaction-date iso-date=\"2022-03-01\"/><value>5</value></transaction>\
+         </iati-activity></iati-activities>",
+    );
+    assert_eq!(ukr.json(&["import", "iati", &activities])["imported"], 1);
+    let places = written("crossings.csv", "name_en,neighbour,lat,lon\nA - B,Poland,51.2,23.8\nC - D,Hungary,48,22\n");
+    let listed = ukr.json(&["import", "hubs", &places]);
+    assert_eq!(listed["places"].as_array().map(Vec::len), Some(2));
+    assert_eq!(ukr.status()["statements"], 3, "a list is not adopted by being read");
+    let adopted = ukr.json(&["import", "hubs", &places, "--adopt", "A-B"]);
+    assert_eq!(adopted["adopted"], serde_json::json!(["A-B"]));
+    let again = ukr.json(&["import", "hubs", &places, "--adopt-all"]);
+    assert_eq!((&again["adopted"], &again["known"]), (&serde_json::json!(["C-D"]), &serde_json::json!(["A-B"])));
+    assert!(ukr.run(&["hub", "list"]).stdout.contains("A - B"));
+}
+
 fn flows(count: usize) -> String {
     let flow = |id: usize| {
         serde_json::json!({

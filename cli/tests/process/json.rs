@@ -356,6 +356,13 @@ fn imports(checked: &mut Checked, node: &Node, alliance: &Alliance) {
     let file = alliance.path("flows.json");
     fs::write(&file, flows.to_string()).expect("our own file");
     checked.run(Some(node), "import fts", &[&file]);
+    let table = alliance.path("3w.csv");
+    fs::write(&table, "#org,#sector\nOMS,WASH\n").expect("our own file");
+    checked.run(Some(node), "import hxl", &[&table, "--dry-run"]);
+    fs::write(&table, "<iati-activities version=\"2.03\"/>").expect("our own file");
+    checked.run(Some(node), "import iati", &[&table]);
+    fs::write(&table, "name_en,neighbour,lat,lon\nA - B,Poland,51.2,23.8\n").expect("our own file");
+    checked.run(Some(node), "import hubs", &[&table, "--adopt-all"]);
 }
 
 #[track_caller]

@@ -524,6 +524,13 @@ const OBSERVATION: KindSpec = KindSpec {
         field("currency", FieldType::Currency, Need::Optional, "In which currency."),
         field("donor", NAME, Need::Optional, "Who gave, as the source says."),
         field("recipient", NAME, Need::Optional, "Who received, as the source says."),
+        field("place", FieldType::Text(512), Need::Optional, "Where, as the source says."),
+        field(
+            "part_of",
+            FieldType::Text(128),
+            Need::Optional,
+            "The larger entry of the source this is a part of; the parts are counted, not the whole.",
+        ),
         field("date", FieldType::Day, Need::Optional, "When, as the source says."),
         field("text", PARAGRAPH, Need::Optional, "In words."),
     ],

@@ -10,7 +10,7 @@ use comity_protocol::statement::ledger::Ledger;
 use comity_protocol::statement::prepare::{Entry, prepare};
 use comity_protocol::testing::TestAlliance;
 use comity_testnet::draft::Draft;
-use comity_testnet::fts::FtsFile;
+use comity_testnet::formats::{Found, Rows, Source, SourceError, fts, hubs, hxl, iati, sums};
 use comity_testnet::kiel::{KielFile, Kind, RECIPIENT};
 use comity_testnet::scenario::Scenario;
 
@@ -19,6 +19,9 @@ pub const KIEL_HEAD: &str = "ID,countries,Announcement Date,Type of Aid General,
     Type of item,Sub-type of item,No. of Units,Original Currency,Monetary Value as Given by Source\n";
 /// The head of the service's flow export.
 pub const FTS_HEAD: &str = "id,date,amountUSD,srcOrganization,destLocations,originalAmount,originalCurrency,status\n";
+/// The head of an activity file.
+pub const IATI_HEAD: &str = "<iati-activities version=\"2.03\"><iati-activity default-currency=\"EUR\">\
+    <iati-identifier>XX-1</iati-identifier>";
 /// Rows of a file that are also entered as statements.
 const ENTERED_MAX: usize = 8;
 /// Bytes of one draft: its texts are cut, and everything else of it is short.
@@ -30,29 +33,47 @@ static IMPORTER: LazyLock<(State, NationId)> = LazyLock::new(|| {
     (alliance.state(), alliance.nations[0].id)
 });
 
-/// Reads a first byte as what follows: 0 and 1 mod 5 a file of flows, whole or behind its head, 2 and 3 an item list, whole
-/// or behind its head, 4 a scenario.
+/// Reads a first byte as what follows: 0 and 1 mod 10 a file of flows, whole or behind its head, 2 and 3 an item list, whole
+/// or behind its head, 4 a scenario, 5 a table with hashtags, 6 and 7 activities, whole or behind their head, 8 monthly sums,
+/// 9 a list of places.
 pub fn run(bytes: &[u8]) {
     let Some((&form, rest)) = bytes.split_first() else { return };
-    match form % 5 {
-        0 => flows(rest),
-        1 => flows(&[FTS_HEAD.as_bytes(), rest].concat()),
+    match form % 10 {
+        0 => rows(rest, fts::read),
+        1 => rows(&[FTS_HEAD.as_bytes(), rest].concat(), fts::read),
         2 => items(rest),
         3 => items(&[KIEL_HEAD.as_bytes(), rest].concat()),
-        _ => scenario(rest),
+        4 => scenario(rest),
+        5 => rows(rest, hxl::read),
+        6 => rows(rest, iati::read),
+        7 => rows(&[IATI_HEAD.as_bytes(), rest].concat(), iati::read),
+        8 => rows(rest, sums::read),
+        _ => places(rest),
     }
 }
 
-fn flows(bytes: &[u8]) {
-    let Ok(file) = FtsFile::parse(Path::new("flows"), bytes) else { return };
-    assert_eq!(file.read, count(file.rows.len()) + count(file.refused.len()), "no row is lost");
-    for refused in &file.refused {
-        assert!(refused.line >= 1, "a refused row has its line");
-        assert!(!refused.refusal.to_string().is_empty());
+fn rows(bytes: &[u8], read: fn(&Source) -> Result<Rows, SourceError>) {
+    let Ok(source) = Source::of_bytes(Path::new("rows"), bytes) else { return };
+    let Ok(rows) = read(&source) else { return };
+    for (at, found) in rows.enumerate() {
+        match found {
+            Ok(Found::Row(row)) => {
+                assert!(row.line >= 1 && row.key.len() <= comity_protocol::limits::IDEMPOTENCY_KEY_BYTES_MAX);
+                observation(&row.draft, at);
+            }
+            Ok(Found::Refused(row)) => assert!(row.line >= 1 && !row.reason.is_empty(), "a refused row has its line"),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
     }
-    for (at, row) in file.rows.iter().enumerate() {
-        assert!(row.line >= 1 && row.name.len() <= 81);
-        observation(&row.draft, at);
+}
+
+fn places(bytes: &[u8]) {
+    let Ok(source) = Source::of_bytes(Path::new("places"), bytes) else { return };
+    let Ok(read) = hubs::read(&source) else { return };
+    for (at, place) in read.places.iter().enumerate() {
+        let row = place.adopted();
+        assert!(row.line >= 1 && row.key.len() <= comity_protocol::limits::IDEMPOTENCY_KEY_BYTES_MAX);
+        enter(&row.draft, at);
     }
 }
 
