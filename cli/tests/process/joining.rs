@@ -65,9 +65,13 @@ fn published_tables_become_observations_once_and_places_become_hubs_of_their_hos
         path
     };
     let tags = "Org,Sector,Where,Day\r\n#org,#sector,#country,#date +reported\r\n";
-    let table = written("3w.csv", &format!("{tags}OMS,WASH,Ukraine,1 March 2022\r\nOMS,WASH,Ukraine,soon\r\nshort\r\n"));
+    let table =
+        written("3w.csv", &format!("{tags}OMS,WASH,Ukraine,1 March 2022\r\nOMS,WASH,Ukraine,soon\r\nshort\r\n"));
     let dry = ukr.json(&["import", "hxl", &table, "--dry-run"]);
-    assert_eq!(["read", "imported", "flagged", "refused"].map(|key| dry[key].as_u64()), [Some(3), Some(2), Some(1), Some(1)]);
+    assert_eq!(
+        ["read", "imported", "flagged", "refused"].map(|key| dry[key].as_u64()),
+        [Some(3), Some(2), Some(1), Some(1)]
+    );
     assert_eq!(ukr.status()["statements"], 0, "a dry run writes nothing");
     let first = ukr.json(&["import", "hxl", &table]);
     assert_eq!((&first["imported"], &first["refusals"][0]["line"]), (&2.into(), &5.into()));

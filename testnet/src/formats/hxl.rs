@@ -235,7 +235,8 @@ impl<'a> Cells<'a> {
         for (at, tag) in self.columns.tags.iter().enumerate() {
             let Some(tag) = tag else { continue };
             let Some(cell) = self.row.get(at).and_then(cells::some) else { continue };
-            if !ELSEWHERE.contains(&tag.name.as_str()) && !(tag.name == "activity" && tag.is_name()) {
+            let is_item = tag.name == "activity" && tag.is_name();
+            if !is_item && !ELSEWHERE.contains(&tag.name.as_str()) {
                 let head = self.columns.heads.get(at).map(|head| head.trim()).filter(|head| !head.is_empty());
                 words.push(format!("{}: {cell}", head.unwrap_or(&tag.name)));
             }

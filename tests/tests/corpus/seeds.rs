@@ -169,6 +169,16 @@ fn imports() -> Files {
         "originalCurrency":"EUR","description":"food","status":"paid","childFlowIds":null,
         "sourceObjects":[{"type":"Organization","name":"Donor"}],"destinationObjects":[{"type":"Location","name":"AFG"}]},
         {"id":2,"amountUSD":"x"},{"id":"3","amountUSD":1,"childFlowIds":["1"]},7]}}"#;
+    let hashtags = "Who,What,Where,When,How much\n#org+name,#sector/en,#country,# date +reported,#value+usd\n\
+        OMS,WASH,Ukraine,1 March 2022,\"1,500.5\"\nOMS,,,03/04/2022,x\n,,,,\nshort\n";
+    let transactions = "<title><narrative>Food &amp; tents &#233; &x;</narrative></title><recipient-country code=\"UA\"/>\
+        <transaction><transaction-type code=\"3\"/><transaction-date iso-date=\"2022-03-01\"/><value>5.25</value>\
+        <provider-org ref=\"XX\"><narrative>Donor</narrative></provider-org></transaction>\
+        <transaction><transaction-type code=\"99\"/><value currency=\"JPY\">1</value></transaction></iati-activity>\
+        </iati-activities>";
+    let sums = "country,iso,year,month,total,financial,humanitarian,military,commitments,to_be_allocated,gdp,pct_gdp\n\
+        Poland,POL,2022,3,0.25,0.1,0.1,0.05,0.25,0,600,0.04\nPoland,POL,2022,13,x,,,,,,,\n";
+    let places = r#"{"PLGDN":{"name":"Gdansk","country":"Poland","coordinates":[18.65,54.35]},"XX":{"name":""}}"#;
     let scenario = |name: &str| {
         let path = workspace().join("testnet/scenarios").join(format!("{name}.toml"));
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -180,6 +190,12 @@ fn imports() -> Files {
         ("items-rows".to_owned(), [&[3], items.as_bytes()].concat()),
         ("items-whole".to_owned(), [&[2], import::KIEL_HEAD.as_bytes(), items.as_bytes()].concat()),
         ("items-not-text".to_owned(), [&[3][..], b"A1,Pol\xffand,\"\n", &[0xff; 20], b"\n"].concat()),
+        ("hashtags".to_owned(), [&[5], hashtags.as_bytes()].concat()),
+        ("activities-rows".to_owned(), [&[7], transactions.as_bytes()].concat()),
+        ("activities-whole".to_owned(), [&[6], import::IATI_HEAD.as_bytes(), transactions.as_bytes()].concat()),
+        ("sums".to_owned(), [&[8], sums.as_bytes()].concat()),
+        ("places-ports".to_owned(), [&[9], places.as_bytes()].concat()),
+        ("places-crossings".to_owned(), b"\x09name_en,neighbour,lat,lon\nA - B,Poland,51.2,23.8\nC,X,1,1\n".to_vec()),
         ("scenario-small".to_owned(), [&[4], &*scenario("three-nations")].concat()),
     ])
 }
