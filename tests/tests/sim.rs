@@ -19,9 +19,15 @@ use comity_testnet::sim::shrink::shrink;
 const SEEDS: Range<u64> = 0..64;
 
 /// Seeds that once failed, and what they found: (profile, seed, what was wrong).
-const KEPT: [(Profile, u64, &str); 4] = [
+const KEPT: [(Profile, u64, &str); 6] = [
     (Profile::Everyday, 722, "a genesis whose row had rotted and that an import brought back was taken for nonsense"),
     (Profile::Forks, 1_012, "a node whose store had lost rows to a lying disk ended at every save, for ever"),
+    (Profile::Everyday, 257, "the way down to a cut that is looked for was taken for headers that link to nothing"),
+    (
+        Profile::Disk,
+        7,
+        "a disk that lied kept an own envelope that came back and lost the mark of the restored home beside it",
+    ),
     (Profile::Disk, 14, "a bit that flipped in the id of a control record was taken for a lost record"),
     (Profile::Disk, 25, "a store with mixed-up pages was built from again for ever"),
 ];

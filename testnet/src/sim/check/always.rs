@@ -1,6 +1,6 @@
 //! What must hold at every step of a run, on every honest node.
 
-use comity_protocol::effect::LinkId;
+use comity_protocol::effect::{HaltReason, LinkId};
 use comity_protocol::evaluate::{Changes, Standing, State};
 use comity_protocol::ids::Digest;
 use comity_protocol::message::{Frame, TAG_BY_ID_REPLY, TAG_FRONTIER_REPLY, TAG_RUN};
@@ -60,10 +60,13 @@ pub(in crate::sim) fn after_change(world: &mut World, node: usize, changes: &Cha
             record::ends_at_its_cut(world, node, chain)?;
         }
     }
+    // A restored home has stopped already, and only its sentinel says so: a disk that lies may lose it and keep the envelope.
+    let restored = matches!(process.replica.halted(), Some(HaltReason::Restored { .. }));
+    let forgets = restored && world.nodes[node].harm.betrayed;
     let watch = &mut world.nodes[node].watch;
     watch.changed = true;
     watch.foreign_own = watch.foreign_own.or(foreign_own);
-    watch.met = watch.met.or(foreign_own);
+    watch.met = watch.met.or(foreign_own.filter(|_| !forgets));
     witness::take_note(world, node, &changes.acknowledged)
 }
 
