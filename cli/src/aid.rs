@@ -185,6 +185,46 @@ fn example(spec: &KindSpec) -> String {
         Kind::LossReport => "loss-report add --shipment POL/shipment/4c8w --line 0 --quantity 20 --reason fire",
         Kind::Receipt => "receipt add --shipment POL/shipment/4c8w --line 0 --counted 280 --damaged torn=5 --final",
         Kind::Observation => "observation add --source 'OCHA FTS' --row 12 --item shelter --donor DEU",
+        Kind::ItemType => "item-type add --name 'winter tent, 10 persons' --class II --nsn 8340-12-345-6789",
+        Kind::UnitConversion => "unit-conversion add --item flour --from-unit pallet --from 1 --quantity 800 --unit kg",
+        Kind::Valuation => {
+            "valuation add --item flour --quantity 1 --unit t --value 45000 --currency EUR --day 2026-11-01"
+        }
+        Kind::FxTable => "fx-table add --base EUR --day 2026-11-24 --rates USD=0.9221 --rates JPY=0.00612",
+        Kind::Topic => "topic add --code water-quality --sources",
+        Kind::Allotment => {
+            "allotment add --hub POL/hub/3d7k --nation DEU --mode road --tonnes 120 --from 2026-12-01 --to 2026-12-31"
+        }
+        Kind::TransitPermit => {
+            "transit-permit add --from Dresden --to POL/hub/3d7k --mode road --valid-from 2026-12-01 --valid-to 2026-12-31"
+        }
+        Kind::Endorse => "endorse add --requirement UKR/requirement/7k3m --text 'seen on the spot'",
+        Kind::StockLot => "stock-lot add --item 'winter tents' --quantity 600 --unit each --place Augsburg",
+        Kind::StandbyPledge => {
+            "standby-pledge add --on-nation DEU --requirement UKR/requirement/7k3m --quantity 200 --deliver-by 2026-12-20"
+        }
+        Kind::Fund => "fund add --pledge POL/pledge/9x2d --amount 2500000 --currency EUR",
+        Kind::AcceptSubstitute => {
+            "accept-substitute add --pledge POL/pledge/9x2d --item 'tarpaulins' --per 4 --counts 1"
+        }
+        Kind::ConsentRequest => "consent-request add --pledge POL/pledge/9x2d --origin USA --end-user UKR",
+        Kind::Consent => "consent add --request POL/consent_request/5m1q --quantity 300 --valid-to 2027-03-31",
+        Kind::SlotRequest => {
+            "slot-request add --hub POL/hub/3d7k --mode road --tonnes 40 --from 2026-12-08 --priority 1"
+        }
+        Kind::SlotGrant => "slot-grant add --request DEU/slot_request/8w0t",
+        Kind::SlotRefuse => "slot-refuse add --request DEU/slot_request/8w0t --reason 'gate under repair'",
+        Kind::SlotUse => "slot-use add --request DEU/slot_request/8w0t --day 2026-12-08 --tonnes 38",
+        Kind::HandOver => "hand-over add --shipment DEU/shipment/4c8w --leg 0 --to POL",
+        Kind::TakeOver => "take-over add --shipment DEU/shipment/4c8w --leg 0 --from DEU",
+        Kind::Return => "return add --shipment POL/shipment/4c8w --line 0 --quantity 7 --reason 'mouldy'",
+        Kind::Inventory => {
+            "inventory add --item generator --counted 12 --unit each --serials G-114 --method 'counted on site'"
+        }
+        Kind::Settle => {
+            "settle add --shipment POL/shipment/4c8w --line 0 --dispatched 1000 --received 975 --reason 'torn in transit'"
+        }
+        Kind::SuspendNotice => "suspend-notice add --from 2026-12-01 --scope pledges --reason 'elections'",
         Kind::Propose | Kind::Seen | Kind::Assent | Kind::Object | Kind::Reserve | Kind::RequestExtension => {
             "decision --help"
         }

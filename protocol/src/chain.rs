@@ -56,7 +56,7 @@ pub enum AuthorStatus {
 }
 
 /// Where one held header stands (spec 4.5.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EnvelopeStanding {
     /// On the accepted path.
     Accepted,

@@ -12,6 +12,8 @@ pub mod typed;
 pub mod current;
 pub mod silence;
 pub mod ledger;
+pub mod custody;
+pub mod conversion;
 pub mod draft;
 pub mod convert;
 pub mod prepare;
@@ -22,24 +24,72 @@ pub mod docs;
 pub enum Kind {
     /// A nation about itself.
     Profile,
+    /// What a nation calls an item, in its own catalogue.
+    ItemType,
+    /// What one unit is worth in another, as a nation counts.
+    UnitConversion,
+    /// What an item is worth, as a nation reckons.
+    Valuation,
+    /// Rates of exchange that a nation uses.
+    FxTable,
+    /// What a nation follows, or can source.
+    Topic,
     /// A place with capacity, by its host nation.
     Hub,
+    /// A share of a hub's capacity, handed to a nation by the host.
+    Allotment,
+    /// Leave to cross, by the transit nation.
+    TransitPermit,
     /// A need, by the recipient nation.
     Requirement,
+    /// Advice on a requirement, by any nation.
+    Endorse,
+    /// Stock that a donor is ready to give.
+    StockLot,
     /// An offer towards a need, by the donor nation.
     Pledge,
+    /// An offer that takes effect when another falls away.
+    StandbyPledge,
+    /// Money for another nation's pledge.
+    Fund,
     /// The recipient takes all or part of a pledge.
     Accept,
     /// The recipient does not take a pledge.
     Decline,
+    /// The recipient lets another item stand for what was pledged.
+    AcceptSubstitute,
+    /// The donor asks the nation of origin to agree to a transfer.
+    ConsentRequest,
+    /// The nation of origin agrees.
+    Consent,
+    /// A shipping nation asks for capacity of a hub.
+    SlotRequest,
+    /// The host gives it.
+    SlotGrant,
+    /// The host does not.
+    SlotRefuse,
     /// Goods made up for a journey, by the donor who sends them.
     Shipment,
+    /// Capacity of a hub was used.
+    SlotUse,
     /// Goods have left.
     Dispatch,
+    /// Custody of goods was released.
+    HandOver,
+    /// Custody of goods was taken.
+    TakeOver,
     /// Goods on the way are lost.
     LossReport,
     /// The recipient counted what arrived.
     Receipt,
+    /// The recipient sends goods back.
+    Return,
+    /// The recipient counted what it has in use.
+    Inventory,
+    /// One party's half of closing a discrepancy.
+    Settle,
+    /// A nation pauses what it contributes.
+    SuspendNotice,
     /// Something said about somebody else; shown, never counted.
     Observation,
     /// A question that named nations decide by silence (DOMAIN 2.8).
@@ -58,17 +108,41 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they refer to one another.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 41] = [
         Self::Profile,
+        Self::ItemType,
+        Self::UnitConversion,
+        Self::Valuation,
+        Self::FxTable,
+        Self::Topic,
         Self::Hub,
+        Self::Allotment,
+        Self::TransitPermit,
         Self::Requirement,
+        Self::Endorse,
+        Self::StockLot,
         Self::Pledge,
+        Self::StandbyPledge,
+        Self::Fund,
         Self::Accept,
         Self::Decline,
+        Self::AcceptSubstitute,
+        Self::ConsentRequest,
+        Self::Consent,
+        Self::SlotRequest,
+        Self::SlotGrant,
+        Self::SlotRefuse,
         Self::Shipment,
+        Self::SlotUse,
         Self::Dispatch,
+        Self::HandOver,
+        Self::TakeOver,
         Self::LossReport,
         Self::Receipt,
+        Self::Return,
+        Self::Inventory,
+        Self::Settle,
+        Self::SuspendNotice,
         Self::Observation,
         Self::Propose,
         Self::Seen,
@@ -78,6 +152,9 @@ impl Kind {
         Self::RequestExtension,
     ];
 
+    /// The kinds that offer goods: what takes, sends or pays for a pledge may name either.
+    pub const PLEDGES: [Self; 2] = [Self::Pledge, Self::StandbyPledge];
+
     /// The kinds by which a participant answers a proposal.
     pub const ANSWERS: [Self; 5] = [Self::Seen, Self::Assent, Self::Object, Self::Reserve, Self::RequestExtension];
 
@@ -85,15 +162,39 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Profile => "profile",
+            Self::ItemType => "item_type",
+            Self::UnitConversion => "unit_conversion",
+            Self::Valuation => "valuation",
+            Self::FxTable => "fx_table",
+            Self::Topic => "topic",
             Self::Hub => "hub",
+            Self::Allotment => "allotment",
+            Self::TransitPermit => "transit_permit",
             Self::Requirement => "requirement",
+            Self::Endorse => "endorse",
+            Self::StockLot => "stock_lot",
             Self::Pledge => "pledge",
+            Self::StandbyPledge => "standby_pledge",
+            Self::Fund => "fund",
             Self::Accept => "accept",
             Self::Decline => "decline",
+            Self::AcceptSubstitute => "accept_substitute",
+            Self::ConsentRequest => "consent_request",
+            Self::Consent => "consent",
+            Self::SlotRequest => "slot_request",
+            Self::SlotGrant => "slot_grant",
+            Self::SlotRefuse => "slot_refuse",
             Self::Shipment => "shipment",
+            Self::SlotUse => "slot_use",
             Self::Dispatch => "dispatch",
+            Self::HandOver => "hand_over",
+            Self::TakeOver => "take_over",
             Self::LossReport => "loss_report",
             Self::Receipt => "receipt",
+            Self::Return => "return",
+            Self::Inventory => "inventory",
+            Self::Settle => "settle",
+            Self::SuspendNotice => "suspend_notice",
             Self::Observation => "observation",
             Self::Propose => "propose",
             Self::Seen => "seen",

@@ -1,8 +1,9 @@
 //! What follows from what was said: a pure function of the ledger and a moment (DOMAIN R3).
 //!
-//! Five passes: every record's version that counts is read (`read`), pledges and answers are linked (`answers`), shipments
-//! with what moved (`movement`, `line`), quantities are put into buckets and summed (`cover`), and all of it becomes rows
-//! (`assemble`). No pass depends on the order in which statements arrived, and none looks further than its joins.
+//! Passes, one after the other: every record's version that counts is read (`read`), pledges and answers are linked
+//! (`answers`), shipments with what moved (`movement`, `line`), pledges with the stock and consent behind them (`supply`),
+//! quantities are put into buckets and summed (`cover`, `phase`), hubs are filled (`passage`), custody is followed
+//! (`custody`), differences are settled (`settlement`), and all of it becomes rows (`assemble`, `statements`). No pass depends on the order in which statements arrived, and none looks further than its joins.
 
 pub mod rows;
 pub mod goods;
@@ -12,10 +13,18 @@ pub mod export;
 mod flags;
 mod read;
 mod struck;
+mod pause;
 mod answers;
 mod line;
 mod movement;
+pub mod supply;
+pub mod phase;
 mod cover;
+pub mod passage;
+pub mod custody;
+pub mod settlement;
+pub mod statements;
+pub mod money;
 mod assemble;
 
 use std::collections::BTreeMap;
@@ -23,17 +32,26 @@ use std::sync::Arc;
 
 use crate::evaluate::State;
 use crate::ids::Timestamp;
+use crate::statement::conversion::Conversions;
 use crate::statement::ledger::Ledger;
 use crate::statement::silence::Silence;
+use answers::{Grounds, Links};
 use assemble::Assembly;
 use cover::{ReadingPledges, Sums};
 use decision::{AnswerRow, Decided, DecisionRow};
 use flags::Flags;
 use goods::{DispatchRow, LossRow, ReceiptRow, ShipmentRow};
+use movement::Movement;
+use passage::{AllotmentRow, Passage, PermitRow, SlotRow};
+use pause::Pauses;
+use read::Reading;
 use rows::{
     AcceptOutcome, AcceptRow, DeclineRow, Flag, HubRow, InvalidRow, ObservationRow, PledgeRow, ProfileRow,
     RequirementRow,
 };
+use settlement::DiscrepancyRow;
+use statements::{FxRow, StatementRow, States, TopicRow, ValuationRow};
+use supply::{Backing, ConsentRow, FundRow, LotRow};
 
 /// Everything shown of a ledger at one moment; each list in R8 order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +82,28 @@ pub struct View {
     pub profiles: Vec<ProfileRow>,
     /// Observations.
     pub observations: Vec<ObservationRow>,
+    /// Stock lots with what is drawn on them.
+    pub lots: Vec<LotRow>,
+    /// Consents of nations of origin.
+    pub consents: Vec<ConsentRow>,
+    /// Money for pledges.
+    pub funds: Vec<FundRow>,
+    /// Slots: requests with what became of them.
+    pub slots: Vec<SlotRow>,
+    /// Shares of hubs.
+    pub allotments: Vec<AllotmentRow>,
+    /// Transit permits.
+    pub permits: Vec<PermitRow>,
+    /// Lines of which something else arrived than left, by shipment and line.
+    pub discrepancies: Vec<DiscrepancyRow>,
+    /// Topics.
+    pub topics: Vec<TopicRow>,
+    /// Tables of rates.
+    pub fx_tables: Vec<FxRow>,
+    /// Valuations.
+    pub valuations: Vec<ValuationRow>,
+    /// Every statement of a kind that has no list above by which it is known: kind by kind, each in R8 order.
+    pub statements: Vec<StatementRow>,
     /// Every version of every proposal, by deadline.
     pub decisions: Vec<DecisionRow>,
     /// Answers to proposals.
@@ -90,73 +130,148 @@ impl View {
         let mut flags = Flags::default();
         let mut reading = read::read(ledger, as_of, &mut flags);
         struck::flag(ledger, &mut flags);
-        let links = answers::link(&mut reading, &mut flags);
-        let movement = movement::gather(ledger, &mut reading, &links, &mut flags);
-        let mut states = Vec::with_capacity(reading.pledges.len());
-        let mut buckets = Vec::with_capacity(reading.pledges.len());
-        for (pledge, (answered, moved)) in reading.pledges.iter().zip(links.answered.iter().zip(&movement.moved)) {
-            let (state, sums) = cover::pledge(pledge, answered, moved, as_of);
-            states.push(state);
-            buckets.push(sums);
-        }
-        cover::count_once(&mut reading.pledges, &states, &mut buckets, &mut flags);
-        let mut pledges_of: Vec<Vec<usize>> = vec![Vec::new(); reading.requirements.len()];
-        for (pledge, requirement) in links.requirement_of.iter().enumerate() {
-            if let Some(requirement) = requirement {
-                pledges_of[*requirement].push(pledge);
-            }
-        }
-        let mut accepts_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (accept, pledge) in links.accept_of.iter().enumerate() {
-            if let (Some(pledge), AcceptOutcome::Stands) = (pledge, links.outcomes[accept]) {
-                accepts_of.entry(*pledge).or_default().push(accept);
-            }
-        }
-        let accepts: Vec<rows::Name> = reading.accepts.iter().map(|accept| accept.name.clone()).collect();
-        let mut pledges = ReadingPledges { pledges: &mut reading.pledges, accepts: &accepts };
-        let covered: Vec<cover::Covered> = reading
-            .requirements
-            .iter()
-            .zip(&pledges_of)
-            .map(|(requirement, places)| {
-                let sums = Sums { requirement, pledges: places, accepts: &accepts_of };
-                cover::requirement(&sums, &mut pledges, &links, &buckets, as_of, &mut flags)
-            })
-            .collect();
+        let pauses = Pauses::of(&reading, as_of);
+        let endorsed = phase::endorse(&mut reading, &mut flags);
+        let mut promised = promise(ledger, &mut reading, &pauses, as_of, &mut flags);
+        let (funding, funds) = supply::fund(&mut reading, &promised.links, ledger, &mut flags);
+        let passage = passage::pass(ledger, &mut reading, &pauses, as_of, &mut flags);
+        let held = custody::hold(ledger, &mut reading, &mut promised.movement, &passage.permits, as_of, &mut flags);
+        let discrepancies = settlement::settle(&mut reading, &promised.links, &promised.movement, as_of, &mut flags);
         let decided = decision::decide(ledger, &mut reading, as_of, &mut flags);
         let (flags, named) = flags.finish();
+        let statements = statements::rows(&States {
+            reading: &reading,
+            pauses: &pauses,
+            passage: &passage,
+            held: &held,
+            discrepancies: &discrepancies,
+            consents: &promised.backing.consents,
+            consent: &promised.backing.consent,
+            funds: &funds,
+            funding: &funding,
+        });
         let invalid = std::mem::take(&mut reading.invalid);
+        let differing = (0..reading.shipments.len()).filter(|at| settlement::closed(&discrepancies, *at));
         let assembly = Assembly {
             ledger,
             as_of,
             reading: &reading,
-            links: &links,
-            movement,
-            states: &states,
-            buckets: &buckets,
+            places: read::index(&reading.pledges),
+            links: &promised.links,
+            movement: &promised.movement,
+            states: &promised.states,
+            buckets: &promised.buckets,
             named: &named,
+            consent: &promised.backing.consent,
+            funding: &funding,
+            held: &held,
+            custody: &custody::by_pledge(&promised.movement),
+            closed: &differing.collect(),
+            endorsed: &endorsed,
         };
-        assembled(&assembly, covered, pledges_of, decided, invalid, flags)
+        let found = Found {
+            covered: promised.covered,
+            pledges_of: promised.pledges_of,
+            lots: promised.backing.lots,
+            consents: promised.backing.consents,
+            funds,
+            passage,
+            discrepancies,
+            statements,
+            decided,
+            invalid,
+            flags,
+        };
+        assembled(&assembly, found)
     }
 }
 
-fn assembled(
-    assembly: &Assembly<'_, '_>,
+/// What pledges come to.
+struct Promised {
+    links: Links,
+    movement: Movement,
+    states: Vec<rows::PledgeState>,
+    buckets: Vec<rows::Buckets>,
+    backing: Backing,
     covered: Vec<cover::Covered>,
     pledges_of: Vec<Vec<usize>>,
+}
+
+fn promise<'a>(
+    ledger: &Ledger<'a>,
+    reading: &mut Reading<'a>,
+    pauses: &Pauses<'a>,
+    as_of: Timestamp,
+    flags: &mut Flags,
+) -> Promised {
+    let conversions = Conversions::of(ledger);
+    let links = answers::link(reading, &Grounds { pauses, conversions: &conversions }, flags);
+    let movement = movement::gather(ledger, reading, &links, &conversions, flags);
+    let bucket = |reading: &Reading<'_>, room: &[Option<u128>]| -> (Vec<_>, Vec<_>) {
+        let pledges = reading.pledges.iter().enumerate();
+        let each = pledges.map(|(at, pledge)| {
+            let ends = (links.paused[at], room.get(at).copied().flatten());
+            cover::pledge(pledge, &links.answered[at], &movement.moved[at], ends, as_of)
+        });
+        each.unzip()
+    };
+    let (_, unbacked) = bucket(reading, &[]);
+    let ground = supply::Ground { ledger, movement: &movement, buckets: &unbacked, conversions: &conversions, as_of };
+    let backing = supply::back(reading, &ground, flags);
+    let (states, mut buckets) = bucket(reading, &backing.room);
+    cover::count_once(&mut reading.pledges, &states, &mut buckets, flags);
+    let mut pledges_of: Vec<Vec<usize>> = vec![Vec::new(); reading.requirements.len()];
+    for (pledge, requirement) in links.requirement_of.iter().enumerate() {
+        if let Some(requirement) = requirement {
+            pledges_of[*requirement].push(pledge);
+        }
+    }
+    let mut accepts_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (accept, pledge) in links.accept_of.iter().enumerate() {
+        if let (Some(pledge), AcceptOutcome::Stands) = (pledge, links.outcomes[accept]) {
+            accepts_of.entry(*pledge).or_default().push(accept);
+        }
+    }
+    let accepts: Vec<rows::Name> = reading.accepts.iter().map(|accept| accept.name.clone()).collect();
+    let arrivals = phase::arrivals(reading, &movement);
+    let mut pledges = ReadingPledges { pledges: &mut reading.pledges, accepts: &accepts, arrivals: &arrivals };
+    let cover = |(requirement, places): (_, &Vec<usize>)| {
+        let sums = Sums { requirement, pledges: places, accepts: &accepts_of };
+        cover::requirement(&sums, &mut pledges, &links, &buckets, as_of, flags)
+    };
+    let covered = reading.requirements.iter().zip(&pledges_of).map(cover).collect();
+    Promised { links, movement, states, buckets, backing, covered, pledges_of }
+}
+
+/// What the passes found, beside what an [`Assembly`] makes rows from.
+struct Found {
+    covered: Vec<cover::Covered>,
+    pledges_of: Vec<Vec<usize>>,
+    lots: Vec<LotRow>,
+    consents: Vec<ConsentRow>,
+    funds: Vec<FundRow>,
+    passage: Passage,
+    discrepancies: Vec<DiscrepancyRow>,
+    statements: Vec<StatementRow>,
     decided: Decided,
     invalid: Vec<InvalidRow>,
     flags: Vec<Flag>,
-) -> View {
+}
+
+fn assembled(assembly: &Assembly<'_, '_>, found: Found) -> View {
     let reading = assembly.reading;
-    let until = reading.same_until(assembly.as_of);
-    let same_until = decision::same_until(&decided.decisions, assembly.as_of).map_or(until, |moment| moment.min(until));
-    let requirements = reading.requirements.iter().zip(covered).zip(pledges_of);
+    let moments = [
+        Some(reading.same_until(assembly.as_of)),
+        decision::same_until(&found.decided.decisions, assembly.as_of),
+        assembly.held.until,
+    ];
+    let same_until = moments.into_iter().flatten().min().unwrap_or(assembly.as_of);
+    let requirements = reading.requirements.iter().zip(found.covered).zip(found.pledges_of).enumerate();
     View {
         as_of: assembly.as_of,
         same_until,
         requirements: requirements
-            .map(|((item, covered), pledges)| assembly.requirement(item, covered, pledges))
+            .map(|(at, ((item, covered), pledges))| assembly.requirement(at, item, covered, pledges))
             .collect(),
         pledges: placed(&reading.pledges, |at, item| assembly.pledge(at, item)),
         accepts: placed(&reading.accepts, |at, item| assembly.accept(at, item)),
@@ -168,10 +283,21 @@ fn assembled(
         hubs: reading.hubs.iter().map(assemble::hub).collect(),
         profiles: reading.profiles.iter().map(assemble::profile).collect(),
         observations: reading.observations.iter().map(|item| assembly.observation(item)).collect(),
-        decisions: decided.decisions,
-        answers: decided.answers,
-        invalid,
-        flags,
+        lots: found.lots,
+        consents: found.consents,
+        funds: found.funds,
+        slots: found.passage.slots,
+        allotments: found.passage.allotments,
+        permits: found.passage.permits,
+        discrepancies: found.discrepancies,
+        topics: statements::topics(reading),
+        fx_tables: statements::fx_tables(reading),
+        valuations: statements::valuations(reading),
+        statements: found.statements,
+        decisions: found.decided.decisions,
+        answers: found.decided.answers,
+        invalid: found.invalid,
+        flags: found.flags,
     }
 }
 

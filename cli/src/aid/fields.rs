@@ -22,6 +22,9 @@ pub fn value_name(holds: &FieldType) -> &'static str {
         FieldType::Flag => "true|false",
         FieldType::Reference(..) => "RECORD",
         FieldType::Place => "HUB|REGION",
+        FieldType::Lot => "LOT|NAME",
+        FieldType::StockNumber => "NSN",
+        FieldType::Rate => "RATE",
         FieldType::Nation => "CODE",
         FieldType::Hash => "HEX",
         FieldType::List(inner, _) => value_name(inner),
@@ -69,6 +72,9 @@ fn value(name: &str, holds: &FieldType, texts: &[&str]) -> Result<Value, Failure
         | FieldType::Moment
         | FieldType::Reference(..)
         | FieldType::Place
+        | FieldType::Lot
+        | FieldType::StockNumber
+        | FieldType::Rate
         | FieldType::Nation
         | FieldType::Hash => Value::from(one),
     })

@@ -62,8 +62,8 @@ impl<'a> Rows<'a> {
                 let rows = view.requirements.iter().filter(|row| asked(&row.head.name));
                 rows.map(|row| self.requirement(row)).collect()
             }
-            Kind::Pledge => {
-                let rows = view.pledges.iter().filter(|row| asked(&row.head.name));
+            Kind::Pledge | Kind::StandbyPledge => {
+                let rows = view.pledges.iter().filter(|row| row.head.name.kind == kind && asked(&row.head.name));
                 rows.map(|row| self.pledge(row)).collect()
             }
             Kind::Accept => view.accepts.iter().filter_map(|row| with(&row.head, row.outcome.name())).collect(),
@@ -78,6 +78,34 @@ impl<'a> Rows<'a> {
             Kind::Propose => {
                 let latest = view.decisions.iter().filter(|row| row.latest);
                 latest.filter_map(|row| with(&row.head, row.state.name())).collect()
+            }
+            Kind::ItemType
+            | Kind::UnitConversion
+            | Kind::Valuation
+            | Kind::FxTable
+            | Kind::Topic
+            | Kind::Allotment
+            | Kind::TransitPermit
+            | Kind::Endorse
+            | Kind::StockLot
+            | Kind::Fund
+            | Kind::AcceptSubstitute
+            | Kind::ConsentRequest
+            | Kind::Consent
+            | Kind::SlotRequest
+            | Kind::SlotGrant
+            | Kind::SlotRefuse
+            | Kind::SlotUse
+            | Kind::HandOver
+            | Kind::TakeOver
+            | Kind::Return
+            | Kind::Inventory
+            | Kind::Settle
+            | Kind::SuspendNotice => {
+                let asked = |head: &Head| head.name.kind == kind && asked(&head.name);
+                let of_kind = view.statements.iter().filter(|row| asked(&row.head));
+                let derived = |state| Derived { state, ..Derived::default() };
+                of_kind.map(|row| self.row(&row.head, derived(row.state))).collect()
             }
             Kind::Seen | Kind::Assent | Kind::Object | Kind::Reserve | Kind::RequestExtension => {
                 let of_kind = view.answers.iter().filter(|row| row.head.name.kind == kind);

@@ -14,6 +14,11 @@ pub const VIOLATIONS_MAX: usize = 16;
 /// Largest amount of money, in minor units.
 pub const MONEY_MAX: u64 = 1_000_000_000_000_000_000;
 
+/// Billionths in a rate of exchange of one.
+pub const RATE_ONE: u64 = 1_000_000_000;
+/// Largest rate of exchange, in billionths.
+pub const RATE_MAX: u64 = 1_000_000_000 * RATE_ONE;
+
 /// One thing wrong with a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -76,6 +81,9 @@ pub enum Problem {
     /// Not a currency code.
     #[error("is not three capital letters")]
     Currency,
+    /// Not a stock number.
+    #[error("is not a stock number: 6 digits, then 7 digits or capital letters, without hyphens")]
+    StockNumber,
     /// Not a day.
     #[error("is not a day of the form YYYY-MM-DD")]
     Day,
@@ -147,7 +155,7 @@ impl Checker {
             FieldType::Money => self.unsigned(value, 0, MONEY_MAX),
             FieldType::Moment => self.unsigned(value, 0, TIME_MS_MAX),
             FieldType::Currency => match value {
-                Value::Text(text) if text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()) => {}
+                Value::Text(text) if currency(text) => {}
                 Value::Text(_) => self.report(Problem::Currency),
                 other => self.wrong_type(other, "text"),
             },
@@ -166,6 +174,16 @@ impl Checker {
                 Value::Text(_) => self.text(value, super::schema::LINE_BYTES_MAX),
                 other => self.reference(other, &[Kind::Hub], Pin::Either),
             },
+            FieldType::Lot => match value {
+                Value::Text(_) => self.text(value, super::schema::NAME_BYTES_MAX),
+                other => self.reference(other, &[Kind::StockLot], Pin::Either),
+            },
+            FieldType::StockNumber => match value {
+                Value::Text(text) if stock_number(text) => {}
+                Value::Text(_) => self.report(Problem::StockNumber),
+                other => self.wrong_type(other, "text"),
+            },
+            FieldType::Rate => self.unsigned(value, 1, RATE_MAX),
             FieldType::Nation | FieldType::Hash => match value {
                 Value::Bytes(bytes) if bytes.len() == 32 => {}
                 Value::Bytes(_) => self.report(Problem::Rule("has not 32 bytes")),
@@ -264,12 +282,28 @@ impl Checker {
     fn rules(&mut self, kind: Kind, fields: &Fields) {
         let has = |name: &str| !matches!(fields.get(name), None | Some(Value::Null));
         match kind {
-            Kind::Pledge if !has("requirement") && !has("package") => {
-                self.inside("requirement", |checker| checker.report(Problem::Rule("or package must be there")));
+            Kind::Pledge => self.offer(&has),
+            Kind::StandbyPledge => {
+                self.offer(&has);
+                self.either(&has, "on_pledge", "on_nation", "or on_nation must be there");
             }
             Kind::Observation if has("quantity") && !has("unit") => {
                 self.inside("unit", |checker| checker.report(Problem::Missing));
             }
+            Kind::Consent => self.consent(&has, fields),
+            Kind::Fund if tranches(fields) > u128::from(number(fields, "amount")) => {
+                self.inside("tranches", |checker| checker.report(Problem::Rule("come to more than amount")));
+            }
+            Kind::FxTable => self.rates(fields),
+            Kind::SlotUse => self.either(&has, "request", "allotment", "or allotment must be there"),
+            Kind::Allotment | Kind::SlotRequest => {
+                let days = self.period(fields, "from", "to");
+                if days.is_some_and(|days| days >= super::schema::passage::PERIOD_DAYS_MAX) {
+                    self.inside("to", |checker| checker.report(Problem::Rule("is more than 366 days on")));
+                }
+            }
+            Kind::TransitPermit => drop(self.period(fields, "valid_from", "valid_to")),
+            Kind::SuspendNotice => drop(self.period(fields, "from", "until")),
             Kind::Shipment if matches!(fields.get("lines"), Some(Value::Map(lines)) if lines.is_empty()) => {
                 self.inside("lines", |checker| checker.report(Problem::Rule("is empty")));
             }
@@ -277,8 +311,7 @@ impl Checker {
                 self.inside("counted", |checker| checker.report(Problem::Rule("is less than what was not good of it")));
             }
             Kind::Propose => self.proposal(fields),
-            Kind::Pledge
-            | Kind::Seen
+            Kind::Seen
             | Kind::Assent
             | Kind::Object
             | Kind::Reserve
@@ -292,12 +325,70 @@ impl Checker {
             | Kind::Accept
             | Kind::Decline
             | Kind::Dispatch
-            | Kind::LossReport => {}
+            | Kind::LossReport
+            | Kind::ItemType
+            | Kind::UnitConversion
+            | Kind::Valuation
+            | Kind::Topic
+            | Kind::Endorse
+            | Kind::StockLot
+            | Kind::Fund
+            | Kind::AcceptSubstitute
+            | Kind::ConsentRequest
+            | Kind::SlotGrant
+            | Kind::SlotRefuse
+            | Kind::HandOver
+            | Kind::TakeOver
+            | Kind::Return
+            | Kind::Inventory
+            | Kind::Settle => {}
         }
     }
 }
 
 impl Checker {
+    fn either(&mut self, has: &dyn Fn(&str) -> bool, one: &str, other: &str, rule: &'static str) {
+        if !has(one) && !has(other) {
+            self.inside(one, |checker| checker.report(Problem::Rule(rule)));
+        }
+    }
+
+    fn offer(&mut self, has: &dyn Fn(&str) -> bool) {
+        self.either(has, "requirement", "package", "or package must be there");
+    }
+
+    fn consent(&mut self, has: &dyn Fn(&str) -> bool, fields: &Fields) {
+        let advance = matches!(fields.get("advance"), Some(Value::Bool(true)));
+        let needed: &[&str] = if advance { &["donor", "item"] } else { &["request"] };
+        for name in needed.iter().filter(|name| !has(name)) {
+            self.inside(name, |checker| checker.report(Problem::Missing));
+        }
+        if has("quantity") && !has("unit") {
+            self.inside("unit", |checker| checker.report(Problem::Missing));
+        }
+        let _ = self.period(fields, "valid_from", "valid_to");
+    }
+
+    fn rates(&mut self, fields: &Fields) {
+        let Some(Value::Map(rates)) = fields.get("rates") else { return };
+        for code in rates.keys().filter(|code| !currency(code)) {
+            self.inside("rates", |checker| checker.inside(code, |checker| checker.report(Problem::Currency)));
+        }
+    }
+
+    /// Checks that a period does not end before it begins; returns its days beyond the first.
+    fn period(&mut self, fields: &Fields, from: &str, to: &str) -> Option<u32> {
+        let day = |name: &str| match fields.get(name) {
+            Some(Value::Text(text)) => text.parse::<Day>().ok(),
+            _ => None,
+        };
+        let (from, until) = (day(from)?, day(to)?);
+        if until < from {
+            self.inside(to, |checker| checker.report(Problem::Rule("is before the first day")));
+        }
+        Some(until.number().saturating_sub(from.number()))
+    }
+
     fn proposal(&mut self, fields: &Fields) {
         if matches!(fields.get("participants"), Some(Value::Map(named)) if named.is_empty()) {
             self.inside("participants", |checker| checker.report(Problem::Rule("is empty")));
@@ -323,6 +414,27 @@ pub(crate) fn index(key: &str) -> Option<u32> {
         return None;
     }
     key.parse().ok()
+}
+
+fn currency(text: &str) -> bool {
+    text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase())
+}
+
+/// Whether a text is a stock number: supply class and bureau code in digits, then the item part.
+fn stock_number(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() == 13
+        && bytes[..6].iter().all(u8::is_ascii_digit)
+        && bytes[6..].iter().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+}
+
+fn tranches(fields: &Fields) -> u128 {
+    let Some(Value::Map(tranches)) = fields.get("tranches") else { return 0 };
+    let amount = |tranche: &Value| match tranche {
+        Value::Map(tranche) => u128::from(number(tranche, "amount")),
+        _ => 0,
+    };
+    tranches.values().map(amount).sum()
 }
 
 fn number(fields: &Fields, name: &str) -> u64 {

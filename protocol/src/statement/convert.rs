@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Kind;
-use super::check::{MICRO, Problem, index};
+use super::check::{MICRO, Problem, RATE_ONE, index};
 use super::current::current;
 use super::draft::{DraftError, DraftProblem, DraftValue};
 use super::ledger::{Ledger, ResolveError};
@@ -80,6 +80,23 @@ impl Converter<'_> {
                     }
                     Ok(_) | Err(_) => self.value(path, &FieldType::Text(super::schema::LINE_BYTES_MAX), value),
                 }
+            }
+            FieldType::Lot => {
+                let text = text(value).ok_or_else(|| wants("a stock lot's reference or its name"))?;
+                match text.parse::<RefText>() {
+                    Ok(typed) if typed.place.as_ref().is_some_and(|(_, kind)| kind == Kind::StockLot.name()) => {
+                        Ok(Value::Bytes(self.reference(path, &text, &[Kind::StockLot], Pin::Floating)?.encode()))
+                    }
+                    Ok(_) | Err(_) => self.value(path, &FieldType::Text(super::schema::NAME_BYTES_MAX), value),
+                }
+            }
+            FieldType::StockNumber => {
+                let text = text(value).ok_or_else(|| wants("a stock number"))?;
+                Ok(Value::Text(text.replace('-', "").to_ascii_uppercase()))
+            }
+            FieldType::Rate => {
+                let rate = text(value).and_then(|text| billionths(&text));
+                Ok(Value::Uint(rate.ok_or_else(|| wants("a rate with at most 9 decimals, as text"))?))
             }
             FieldType::Nation => {
                 let code = text(value).ok_or_else(|| wants("a member's code"))?;
@@ -198,8 +215,9 @@ impl Converter<'_> {
     /// Returns the unit of the pledge a group names.
     fn pledge_unit(&self, path: &str, map: &BTreeMap<String, DraftValue>) -> Result<Option<Unit>, DraftError> {
         let Some(DraftValue::Text(text)) = map.get("pledge") else { return Ok(None) };
-        let reference = self.reference(&format!("{path}.pledge"), text, &[Kind::Pledge], Pin::Floating)?;
-        let pledge = self.ledger.record(&reference).and_then(|record| current(Kind::Pledge, record));
+        let reference = self.reference(&format!("{path}.pledge"), text, &Kind::PLEDGES, Pin::Floating)?;
+        let kind = Kind::from_name(&reference.kind).unwrap_or(Kind::Pledge);
+        let pledge = self.ledger.record(&reference).and_then(|record| current(kind, record));
         Ok(pledge.and_then(|pledge| match pledge.version.fields.get("unit") {
             Some(Value::Text(unit)) => Unit::find(unit),
             _ => None,
@@ -248,6 +266,26 @@ fn micro(text: &str) -> Option<i64> {
     Some(if text.starts_with('-') { -value } else { value })
 }
 
+/// Reads a rate of exchange as billionths.
+fn billionths(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    let fraction = format!("{fraction:0<9}").parse::<u64>().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(RATE_ONE)?.checked_add(fraction)
+}
+
+/// Returns billionths as a decimal number.
+pub fn rate(billionths: u64) -> String {
+    let fraction = format!("{:09}", billionths % RATE_ONE);
+    match (billionths / RATE_ONE, fraction.trim_end_matches('0')) {
+        (whole, "") => whole.to_string(),
+        (whole, fraction) => format!("{whole}.{fraction}"),
+    }
+}
+
 /// Returns millionths of a degree as a decimal number.
 pub fn degrees(micro: i64) -> String {
     let sign = if micro < 0 { "-" } else { "" };
@@ -291,10 +329,13 @@ fn shown_value(ledger: &Ledger<'_>, holds: Option<&FieldType>, value: &Value) ->
         (Some(FieldType::Group(specs)), Value::Map(map)) => {
             DraftValue::Map(shown_group(ledger, &specs.iter().collect::<Vec<_>>(), map))
         }
-        (Some(FieldType::Reference(..) | FieldType::Place), Value::Bytes(bytes)) => match Ref::decode(bytes) {
-            Ok(reference) => DraftValue::Text(ledger.text(&reference)),
-            Err(_) => DraftValue::Text(crate::ids::hex(bytes)),
-        },
+        (Some(FieldType::Rate), Value::Uint(billionths)) => DraftValue::Text(rate(*billionths)),
+        (Some(FieldType::Reference(..) | FieldType::Place | FieldType::Lot), Value::Bytes(bytes)) => {
+            match Ref::decode(bytes) {
+                Ok(reference) => DraftValue::Text(ledger.text(&reference)),
+                Err(_) => DraftValue::Text(crate::ids::hex(bytes)),
+            }
+        }
         (Some(FieldType::Nation), Value::Bytes(bytes)) => match <[u8; 32]>::try_from(bytes.as_slice()) {
             Ok(id) => DraftValue::Text(ledger.code(&NationId::new(id))),
             Err(_) => DraftValue::Text(crate::ids::hex(bytes)),

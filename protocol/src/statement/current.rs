@@ -1,8 +1,9 @@
 //! Which version of a record counts (R1, C20): the surviving one of lower coverage, ties by the smaller envelope id.
 
-use super::typed::{Invalid, Says, Statement};
+use super::typed::{Invalid, Pledge, Says, Statement};
 use super::{Kind, Status};
 use crate::table::{Record, Version};
+use crate::time::Day;
 use crate::value::OpId;
 
 /// The version of a record that counts.
@@ -46,7 +47,12 @@ fn coverage(kind: Kind, statement: &Result<Statement<'_>, Invalid>) -> (u8, i128
         Ok(_) | Err(_) => {
             return match kind {
                 // Without the statement there is more cover, so it comes last.
-                Kind::Requirement | Kind::Decline | Kind::LossReport => (3, 0),
+                Kind::Requirement
+                | Kind::Decline
+                | Kind::LossReport
+                | Kind::SlotRefuse
+                | Kind::Return
+                | Kind::SuspendNotice => (3, 0),
                 Kind::Profile
                 | Kind::Hub
                 | Kind::Pledge
@@ -60,16 +66,40 @@ fn coverage(kind: Kind, statement: &Result<Statement<'_>, Invalid>) -> (u8, i128
                 | Kind::Assent
                 | Kind::Object
                 | Kind::Reserve
-                | Kind::RequestExtension => NOTHING,
+                | Kind::RequestExtension
+                | Kind::ItemType
+                | Kind::UnitConversion
+                | Kind::Valuation
+                | Kind::FxTable
+                | Kind::Topic
+                | Kind::Allotment
+                | Kind::TransitPermit
+                | Kind::Endorse
+                | Kind::StockLot
+                | Kind::StandbyPledge
+                | Kind::Fund
+                | Kind::AcceptSubstitute
+                | Kind::ConsentRequest
+                | Kind::Consent
+                | Kind::SlotRequest
+                | Kind::SlotGrant
+                | Kind::SlotUse
+                | Kind::HandOver
+                | Kind::TakeOver
+                | Kind::Inventory
+                | Kind::Settle => NOTHING,
             };
         }
     };
     let sum = |parts: &mut dyn Iterator<Item = u64>| parts.map(i128::from).sum::<i128>();
+    let offer = |pledge: &Pledge<'_>| match pledge.quantity.known_unit() {
+        None => NOTHING,
+        Some(_) => (if pledge.conditions.is_empty() { 2 } else { 1 }, i128::from(pledge.quantity.base)),
+    };
     match &statement.says {
         Says::Requirement(requirement) => (0, -i128::from(requirement.quantity.base)),
-        Says::Pledge(pledge) if pledge.quantity.known_unit().is_none() => NOTHING,
-        Says::Pledge(pledge) if !pledge.conditions.is_empty() => (1, i128::from(pledge.quantity.base)),
-        Says::Pledge(pledge) => (2, i128::from(pledge.quantity.base)),
+        Says::Pledge(pledge) => offer(pledge),
+        Says::StandbyPledge(standby) => offer(&standby.pledge),
         Says::Accept(accept) if accept.quantity.known_unit().is_none() => NOTHING,
         Says::Accept(accept) => (1, i128::from(accept.quantity.base)),
         Says::Shipment(shipment) => (1, sum(&mut shipment.lines.values().map(|line| line.quantity.base))),
@@ -80,6 +110,42 @@ fn coverage(kind: Kind, statement: &Result<Statement<'_>, Invalid>) -> (u8, i128
         Says::LossReport(loss) => (0, -i128::from(loss.quantity.base)),
         Says::Receipt(receipt) => (1, i128::from(receipt.good())),
         Says::Hub(hub) => (1, sum(&mut hub.capacity.values().copied())),
-        Says::Profile(_) | Says::Decline(_) | Says::Observation(_) | Says::Propose(_) | Says::Answer(_) => NOTHING,
+        Says::Allotment(allotment) => (1, allotment.tonnes.into()),
+        Says::SlotGrant(grant) => (1, grant.tonnes.into()),
+        Says::StockLot(lot) if lot.quantity.known_unit().is_none() => NOTHING,
+        Says::StockLot(lot) => (1, lot.quantity.base.into()),
+        Says::Fund(fund) => (1, fund.amount.into()),
+        // What stands for less covers less: in millionths, since two ratios are compared.
+        Says::AcceptSubstitute(other) => (1, i128::from(other.counts) * 1_000_000 / i128::from(other.per.max(1))),
+        Says::Consent(consent) => match consent.quantity {
+            Some(quantity) => (1, quantity.base.into()),
+            None => (2, 0),
+        },
+        Says::TransitPermit(permit) => (1, permit.valid_to.number().into()),
+        Says::Return(back) => (0, -i128::from(back.quantity.base)),
+        // The longest pause covers least.
+        Says::SuspendNotice(notice) => {
+            let until = notice.until.unwrap_or(Day::MAX).number();
+            (0, i128::from(notice.from.number()) - i128::from(until))
+        }
+        Says::Profile(_)
+        | Says::Decline(_)
+        | Says::Observation(_)
+        | Says::Propose(_)
+        | Says::Answer(_)
+        | Says::ItemType(_)
+        | Says::UnitConversion(_)
+        | Says::Valuation(_)
+        | Says::FxTable(_)
+        | Says::Topic(_)
+        | Says::Endorse(_)
+        | Says::ConsentRequest(_)
+        | Says::SlotRequest(_)
+        | Says::SlotRefuse(_)
+        | Says::SlotUse(_)
+        | Says::HandOver(_)
+        | Says::TakeOver(_)
+        | Says::Inventory(_)
+        | Says::Settle(_) => NOTHING,
     }
 }

@@ -79,6 +79,9 @@ pub fn holds(holds_what: &FieldType) -> String {
             }
         }
         FieldType::Place => "reference to a hub, or text".to_owned(),
+        FieldType::Lot => "reference to stock_lot, or text".to_owned(),
+        FieldType::StockNumber => "NATO stock number".to_owned(),
+        FieldType::Rate => "rate, up to 9 decimals".to_owned(),
         FieldType::Nation => "member nation, by its code".to_owned(),
         FieldType::Hash => "SHA-256 hash".to_owned(),
         FieldType::List(each, max) => format!("list of up to {max}: {}", holds(each)),

@@ -174,6 +174,9 @@ pub enum DraftProblem {
     /// The shipment has no such line.
     #[error("the shipment has no line {0}")]
     Line(u32),
+    /// The shipment has no such leg.
+    #[error("the shipment has no leg {0}")]
+    Leg(usize),
     /// The record belongs to another nation.
     #[error("{record} is a record of another nation")]
     NotOurs {
@@ -264,6 +267,7 @@ impl DraftError {
             | DraftProblem::Resolve(_)
             | DraftProblem::Table(_)
             | DraftProblem::Line(_)
+            | DraftProblem::Leg(_)
             | DraftProblem::NoVersion
             | DraftProblem::TooLarge { .. } => DraftFault::Input,
         }
@@ -307,6 +311,7 @@ impl DraftError {
             | DraftProblem::Time(_)
             | DraftProblem::Table(_)
             | DraftProblem::Line(_)
+            | DraftProblem::Leg(_)
             | DraftProblem::Role { .. }
             | DraftProblem::Ended { .. }
             | DraftProblem::NoVersion

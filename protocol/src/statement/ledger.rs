@@ -119,14 +119,30 @@ impl<'a> Ledger<'a> {
     /// Returns the records that such envelopes write, with where one of these stands; reads them all.
     pub fn struck_records(&self) -> BTreeMap<(NationId, String, String), EnvelopeStanding> {
         let mut records = BTreeMap::new();
-        for out in self.struck.values() {
-            let body = out.body.as_ref().and_then(|body| Body::decode(out.kind, body).ok());
-            let Some(Body::Change(ChangeBody::Clear { compartment: PUBLIC, change })) = body else { continue };
-            for write in guard::writes(&out.author.key, &change).unwrap_or_default() {
-                records.entry((out.author.nation, write.kind, write.id)).or_insert(out.standing);
+        for (envelope, out) in self.struck.iter() {
+            for (kind, id) in self.struck_writes(envelope) {
+                records.entry((out.author.nation, kind, id)).or_insert(out.standing);
             }
         }
         records
+    }
+
+    /// Returns which envelopes are taken out, by author and by where they stand, ascending.
+    pub fn struck_by(&self) -> BTreeMap<(AuthorId, EnvelopeStanding), Vec<EnvelopeId>> {
+        let mut by: BTreeMap<(AuthorId, EnvelopeStanding), Vec<EnvelopeId>> = BTreeMap::new();
+        for (envelope, out) in self.struck.iter() {
+            by.entry((out.author, out.standing)).or_default().push(*envelope);
+        }
+        by
+    }
+
+    /// Returns the open records that an envelope writes which is taken out: their kinds and ids.
+    pub fn struck_writes(&self, envelope: &EnvelopeId) -> Vec<(String, String)> {
+        let Some(out) = self.struck.get(envelope) else { return Vec::new() };
+        let body = out.body.as_ref().and_then(|body| Body::decode(out.kind, body).ok());
+        let Some(Body::Change(ChangeBody::Clear { compartment: PUBLIC, change })) = body else { return Vec::new() };
+        let writes = guard::writes(&out.author.key, &change).unwrap_or_default();
+        writes.into_iter().map(|write| (write.kind, write.id)).collect()
     }
 
     /// Whether nothing is taken out.

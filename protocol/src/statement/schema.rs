@@ -2,7 +2,11 @@
 
 use super::Kind;
 
+mod custody;
 mod decision;
+mod offer;
+mod own;
+pub mod passage;
 
 /// Who alone may write a kind (R2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +25,20 @@ pub enum Role {
     Observer,
     /// A nation that the proposal names, for itself.
     Participant,
+    /// Any nation, with its own money.
+    Funder,
+    /// The nation whose consent the request asks for; any nation, for its own consents in advance.
+    Origin,
+    /// The nation that is to use a slot: any nation, for its own requests; the consignor or a carrier of the shipment named.
+    Shipper,
+    /// The nation to be crossed; any nation, for its own ground.
+    Transit,
+    /// A nation on the way of a shipment that lets goods go: consignor, carrier or host of the hub.
+    Giving,
+    /// A nation on the way of a shipment that takes goods in: carrier, host of the hub, consignor or recipient.
+    Taking,
+    /// The consignor or the recipient of a shipment line, each for itself.
+    Party,
 }
 
 impl Role {
@@ -34,6 +52,13 @@ impl Role {
             Self::Consignor => "consignor nation",
             Self::Observer => "any observer",
             Self::Participant => "participant",
+            Self::Funder => "funder nation",
+            Self::Origin => "origin nation",
+            Self::Shipper => "shipping nation",
+            Self::Transit => "transit nation",
+            Self::Giving => "nation giving custody",
+            Self::Taking => "nation taking custody",
+            Self::Party => "consignor and recipient, each for itself",
         }
     }
 }
@@ -91,6 +116,12 @@ pub enum FieldType {
     Reference(&'static [Kind], Pin),
     /// A reference to a hub, or the name of a region.
     Place,
+    /// A reference to a stock lot, or a name for one that is not in the record.
+    Lot,
+    /// A NATO stock number: 13 characters, digits but for the item part, where letters may occur; stored without hyphens.
+    StockNumber,
+    /// A rate of exchange above zero, a decimal number with at most nine decimals, stored in billionths.
+    Rate,
     /// A member nation: typed as its code, stored as its id, so that no later change of codes says something else.
     Nation,
     /// A SHA-256 hash: 64 hexadecimal digits, stored as bytes.
@@ -150,15 +181,39 @@ impl Kind {
     pub const fn spec(self) -> &'static KindSpec {
         match self {
             Self::Profile => &PROFILE,
+            Self::ItemType => &own::ITEM_TYPE,
+            Self::UnitConversion => &own::UNIT_CONVERSION,
+            Self::Valuation => &own::VALUATION,
+            Self::FxTable => &own::FX_TABLE,
+            Self::Topic => &own::TOPIC,
             Self::Hub => &HUB,
+            Self::Allotment => &passage::ALLOTMENT,
+            Self::TransitPermit => &passage::TRANSIT_PERMIT,
             Self::Requirement => &REQUIREMENT,
+            Self::Endorse => &offer::ENDORSE,
+            Self::StockLot => &offer::STOCK_LOT,
             Self::Pledge => &PLEDGE,
+            Self::StandbyPledge => &offer::STANDBY_PLEDGE,
+            Self::Fund => &offer::FUND,
             Self::Accept => &ACCEPT,
             Self::Decline => &DECLINE,
+            Self::AcceptSubstitute => &offer::ACCEPT_SUBSTITUTE,
+            Self::ConsentRequest => &offer::CONSENT_REQUEST,
+            Self::Consent => &offer::CONSENT,
+            Self::SlotRequest => &passage::SLOT_REQUEST,
+            Self::SlotGrant => &passage::SLOT_GRANT,
+            Self::SlotRefuse => &passage::SLOT_REFUSE,
             Self::Shipment => &SHIPMENT,
+            Self::SlotUse => &passage::SLOT_USE,
             Self::Dispatch => &DISPATCH,
+            Self::HandOver => &custody::HAND_OVER,
+            Self::TakeOver => &custody::TAKE_OVER,
             Self::LossReport => &LOSS_REPORT,
             Self::Receipt => &RECEIPT,
+            Self::Return => &custody::RETURN,
+            Self::Inventory => &custody::INVENTORY,
+            Self::Settle => &custody::SETTLE,
+            Self::SuspendNotice => &own::SUSPEND_NOTICE,
             Self::Observation => &OBSERVATION,
             Self::Propose => &decision::PROPOSE,
             Self::Seen => &decision::SEEN,
@@ -315,8 +370,53 @@ const REQUIREMENT: KindSpec = KindSpec {
             "It lapses at the end of this day; 90 days after the last revision at the latest, and when absent.",
         ),
         field("crisis", NAME, Need::Optional, "The crisis code, such as a GLIDE number."),
+        field(
+            "tolerance",
+            FieldType::Part,
+            Need::Optional,
+            "By how much what arrives of a shipment line may differ from what left before it is a discrepancy; 0 when absent.",
+        ),
     ],
 };
+
+const REQUIREMENT_OR_PACKAGE: FieldSpec = field(
+    "requirement",
+    FieldType::Reference(&[Kind::Requirement], Pin::Floating),
+    Need::Optional,
+    "The requirement it serves; this or `package` must be there.",
+);
+const PACKAGE: FieldSpec = field("package", LINE, Need::Optional, "The package it is part of.");
+const OFFERED_ITEM: FieldSpec =
+    field("item", LINE, Need::Filled, "What is offered; the requirement's item when left out at entry.");
+const OFFERED: FieldSpec = field("quantity", FieldType::Quantity, Need::Required, "How much is offered.");
+const OFFERED_UNIT: FieldSpec =
+    field("unit", FieldType::Unit, Need::Filled, "The unit as typed; the requirement's when left out at entry.");
+const UNIT_VALUE: FieldSpec = field("unit_value", FieldType::Money, Need::Optional, "What one base unit is worth.");
+const CURRENCY: FieldSpec = field("currency", FieldType::Currency, Need::Optional, "The currency of `unit_value`.");
+const AVAILABLE_FROM: FieldSpec =
+    field("available_from", FieldType::Day, Need::Optional, "First day on which it can leave.");
+const DELIVER_BY: FieldSpec = field("deliver_by", FieldType::Day, Need::Optional, "Day by which it arrives.");
+const FROM_HUB: FieldSpec = field("from_hub", FieldType::Place, Need::Optional, "Where it leaves from.");
+const CONDITIONS: FieldSpec = field(
+    "conditions",
+    NAMES,
+    Need::Optional,
+    "Conditions still open, such as consent, funding, replacement or parliament; while there is one the pledge is conditional.",
+);
+const EXPIRES: FieldSpec =
+    field("expires", FieldType::Day, Need::Optional, "The offer ends with this day unless goods have left.");
+const LOT: FieldSpec = field(
+    "lot",
+    FieldType::Lot,
+    Need::Optional,
+    "The stock it comes from; what pledges draw beyond a stock lot's quantity is conditional (C1).",
+);
+const ORIGIN_NATION: FieldSpec = field(
+    "origin_nation",
+    NAME,
+    Need::Optional,
+    "Code of the nation whose consent a transfer needs; what it has not consented to is conditional (C12).",
+);
 
 const PLEDGE: KindSpec = KindSpec {
     kind: Kind::Pledge,
@@ -324,30 +424,20 @@ const PLEDGE: KindSpec = KindSpec {
     statuses: LIVE_OR_WITHDRAWN,
     doc: "What a nation offers towards a requirement or a package.",
     fields: &[
-        field(
-            "requirement",
-            FieldType::Reference(&[Kind::Requirement], Pin::Floating),
-            Need::Optional,
-            "The requirement it serves; this or `package` must be there.",
-        ),
-        field("package", LINE, Need::Optional, "The package it is part of."),
-        field("item", LINE, Need::Filled, "What is offered; the requirement's item when left out at entry."),
-        field("quantity", FieldType::Quantity, Need::Required, "How much is offered."),
-        field("unit", FieldType::Unit, Need::Filled, "The unit as typed; the requirement's when left out at entry."),
-        field("unit_value", FieldType::Money, Need::Optional, "What one base unit is worth."),
-        field("currency", FieldType::Currency, Need::Optional, "The currency of `unit_value`."),
-        field("available_from", FieldType::Day, Need::Optional, "First day on which it can leave."),
-        field("deliver_by", FieldType::Day, Need::Optional, "Day by which it arrives."),
-        field("from_hub", FieldType::Place, Need::Optional, "Where it leaves from."),
-        field(
-            "conditions",
-            NAMES,
-            Need::Optional,
-            "Conditions still open, such as consent, funding, replacement or parliament; while there is one the pledge is conditional.",
-        ),
-        field("expires", FieldType::Day, Need::Optional, "The offer ends with this day unless goods have left."),
-        field("lot", NAME, Need::Optional, "The stock it comes from."),
-        field("origin_nation", NAME, Need::Optional, "Code of the nation whose consent a transfer needs."),
+        REQUIREMENT_OR_PACKAGE,
+        PACKAGE,
+        OFFERED_ITEM,
+        OFFERED,
+        OFFERED_UNIT,
+        UNIT_VALUE,
+        CURRENCY,
+        AVAILABLE_FROM,
+        DELIVER_BY,
+        FROM_HUB,
+        CONDITIONS,
+        EXPIRES,
+        LOT,
+        ORIGIN_NATION,
     ],
 };
 
@@ -359,7 +449,7 @@ const ACCEPT: KindSpec = KindSpec {
     fields: &[
         field(
             "pledge",
-            FieldType::Reference(&[Kind::Pledge], Pin::Pinned),
+            FieldType::Reference(&Kind::PLEDGES, Pin::Pinned),
             Need::Required,
             "The version of the pledge that is taken.",
         ),
@@ -378,7 +468,7 @@ const DECLINE: KindSpec = KindSpec {
     fields: &[
         field(
             "pledge",
-            FieldType::Reference(&[Kind::Pledge], Pin::Pinned),
+            FieldType::Reference(&Kind::PLEDGES, Pin::Pinned),
             Need::Required,
             "The version of the pledge that is not taken.",
         ),
@@ -389,7 +479,7 @@ const DECLINE: KindSpec = KindSpec {
 const SHIPMENT_LINE: &[FieldSpec] = &[
     field(
         "pledge",
-        FieldType::Reference(&[Kind::Pledge], Pin::Floating),
+        FieldType::Reference(&Kind::PLEDGES, Pin::Floating),
         Need::Required,
         "The pledge it fulfils; one of the consignor's own.",
     ),
@@ -405,6 +495,24 @@ const SHIPMENT_LEG: &[FieldSpec] = &[
     field("carrier", NAME, Need::Optional, "Code of the nation, or name of the firm, that carries it."),
     field("etd", FieldType::Day, Need::Optional, "Day of departure expected."),
     field("eta", FieldType::Day, Need::Optional, "Day of arrival expected."),
+    field(
+        "slot",
+        FieldType::Reference(&[Kind::SlotRequest, Kind::Allotment], Pin::Floating),
+        Need::Optional,
+        "The slot or allotment it goes by.",
+    ),
+    field(
+        "permit",
+        FieldType::Reference(&[Kind::TransitPermit], Pin::Floating),
+        Need::Optional,
+        "The transit permit it needs; where that ends the leg cannot be passed (C13).",
+    ),
+    field(
+        "custody_hours",
+        FieldType::Integer(1, 8_760),
+        Need::Optional,
+        "For how long goods may be released and not taken over; 24 when absent.",
+    ),
 ];
 
 const SHIPMENT: KindSpec = KindSpec {
@@ -428,6 +536,7 @@ const SHIPMENT: KindSpec = KindSpec {
         field("waybill", NAME, Need::Optional, "The number of the waybill."),
         field("seal", NAME, Need::Optional, "The number of the seal."),
         field("gross_kg", FieldType::Integer(0, 1_000_000_000_000), Need::Optional, "Gross mass in kilograms."),
+        field("volume_l", FieldType::Integer(0, 1_000_000_000_000), Need::Optional, "Volume in litres."),
     ],
 };
 
@@ -456,6 +565,7 @@ const DISPATCH: KindSpec = KindSpec {
 
 const SHIPMENT_REF: FieldType = FieldType::Reference(&[Kind::Shipment], Pin::Either);
 const LINE_NUMBER: FieldType = FieldType::Integer(0, LINES_MAX as u64 - 1);
+const LEG_NUMBER: FieldType = FieldType::Integer(0, LEGS_MAX as u64 - 1);
 
 const LOSS_REPORT: KindSpec = KindSpec {
     kind: Kind::LossReport,

@@ -1,5 +1,10 @@
 //! Versions of each kind as typed values, borrowed from their fields.
 
+mod custody;
+mod offer;
+mod own;
+mod passage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -10,6 +15,11 @@ use super::{Kind, Status};
 use crate::ids::{Digest, NationId, Timestamp};
 use crate::time::Day;
 use crate::value::{Fields, Value};
+
+pub use custody::{Custody, Inventory, Return, Settle};
+pub use offer::{AcceptSubstitute, Consent, ConsentRequest, Endorse, Fund, Grant, StandbyPledge, StockLot, Trigger};
+pub use own::{FxTable, ItemType, SuspendNotice, Topic, UnitConversion, Valuation};
+pub use passage::{Allotment, SlotGrant, SlotRefuse, SlotRequest, SlotUse, TransitPermit};
 
 /// A quantity in base units, with the unit as typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +49,15 @@ pub enum Place<'a> {
     Hub(Ref),
     /// A region.
     Region(&'a str),
+}
+
+/// A stock lot of the record, or one that only has a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lot<'a> {
+    /// A stock lot of the record.
+    Record(Ref),
+    /// A name.
+    Named(&'a str),
 }
 
 /// A valid version of a statement.
@@ -83,6 +102,54 @@ pub enum Says<'a> {
     Propose(Propose<'a>),
     /// What a participant says to it.
     Answer(Answer<'a>),
+    /// An item of a nation's catalogue.
+    ItemType(ItemType<'a>),
+    /// One unit in another.
+    UnitConversion(UnitConversion<'a>),
+    /// What an item is worth.
+    Valuation(Valuation<'a>),
+    /// Rates of exchange.
+    FxTable(FxTable<'a>),
+    /// A topic.
+    Topic(Topic<'a>),
+    /// A share of a hub.
+    Allotment(Allotment<'a>),
+    /// Leave to cross.
+    TransitPermit(TransitPermit<'a>),
+    /// Advice on a need.
+    Endorse(Endorse<'a>),
+    /// Stock to give.
+    StockLot(StockLot<'a>),
+    /// An offer in waiting.
+    StandbyPledge(StandbyPledge<'a>),
+    /// Money for an offer.
+    Fund(Fund<'a>),
+    /// Another item for the one pledged.
+    AcceptSubstitute(AcceptSubstitute<'a>),
+    /// A question to the nation of origin.
+    ConsentRequest(ConsentRequest<'a>),
+    /// Its answer.
+    Consent(Consent<'a>),
+    /// A question to a host.
+    SlotRequest(SlotRequest<'a>),
+    /// Its answer.
+    SlotGrant(SlotGrant),
+    /// Its refusal.
+    SlotRefuse(SlotRefuse<'a>),
+    /// Capacity used.
+    SlotUse(SlotUse),
+    /// Custody released.
+    HandOver(Custody<'a>),
+    /// Custody taken.
+    TakeOver(Custody<'a>),
+    /// Goods sent back.
+    Return(Return<'a>),
+    /// Goods in use.
+    Inventory(Inventory<'a>),
+    /// Half of a settlement.
+    Settle(Settle<'a>),
+    /// A pause.
+    SuspendNotice(SuspendNotice<'a>),
 }
 
 /// See [`Kind::Profile`].
@@ -124,6 +191,7 @@ pub struct Requirement<'a> {
     pub substitutes_allowed: bool,
     pub valid_until: Option<Day>,
     pub crisis: Option<&'a str>,
+    pub tolerance: u64,
 }
 
 /// See [`Kind::Pledge`].
@@ -141,7 +209,7 @@ pub struct Pledge<'a> {
     pub from_hub: Option<Place<'a>>,
     pub conditions: Vec<&'a str>,
     pub expires: Option<Day>,
-    pub lot: Option<&'a str>,
+    pub lot: Option<Lot<'a>>,
     pub origin_nation: Option<&'a str>,
 }
 
@@ -182,6 +250,9 @@ pub struct ShipmentLeg<'a> {
     pub carrier: Option<&'a str>,
     pub etd: Option<Day>,
     pub eta: Option<Day>,
+    pub slot: Option<Ref>,
+    pub permit: Option<Ref>,
+    pub custody_hours: u64,
 }
 
 /// See [`Kind::Shipment`].
@@ -193,6 +264,7 @@ pub struct Shipment<'a> {
     pub waybill: Option<&'a str>,
     pub seal: Option<&'a str>,
     pub gross_kg: Option<u64>,
+    pub volume_l: Option<u64>,
 }
 
 /// See [`Kind::Dispatch`].
@@ -478,6 +550,32 @@ impl<'a> Checked<'a> {
                 let text = self.text("text").or_else(|| self.text("reason"));
                 Says::Answer(Answer { proposal: self.reference("proposal")?, text })
             }
+            Kind::ItemType => Says::ItemType(self.item_type()?),
+            Kind::UnitConversion => Says::UnitConversion(self.unit_conversion()?),
+            Kind::Valuation => Says::Valuation(self.valuation()?),
+            Kind::FxTable => Says::FxTable(self.fx_table()?),
+            Kind::Topic => Says::Topic(self.topic()?),
+            Kind::Allotment => Says::Allotment(self.allotment()?),
+            Kind::TransitPermit => Says::TransitPermit(self.transit_permit()?),
+            Kind::Endorse => {
+                Says::Endorse(Endorse { requirement: self.reference("requirement")?, text: self.text("text") })
+            }
+            Kind::StockLot => Says::StockLot(self.stock_lot()?),
+            Kind::StandbyPledge => Says::StandbyPledge(self.standby_pledge()?),
+            Kind::Fund => Says::Fund(self.fund()?),
+            Kind::AcceptSubstitute => Says::AcceptSubstitute(self.accept_substitute()?),
+            Kind::ConsentRequest => Says::ConsentRequest(self.consent_request()?),
+            Kind::Consent => Says::Consent(self.consent()?),
+            Kind::SlotRequest => Says::SlotRequest(self.slot_request()?),
+            Kind::SlotGrant => Says::SlotGrant(self.slot_grant()?),
+            Kind::SlotRefuse => Says::SlotRefuse(self.slot_refuse()?),
+            Kind::SlotUse => Says::SlotUse(self.slot_use()?),
+            Kind::HandOver => Says::HandOver(self.custody("to")?),
+            Kind::TakeOver => Says::TakeOver(self.custody("from")?),
+            Kind::Return => Says::Return(self.sent_back()?),
+            Kind::Inventory => Says::Inventory(self.inventory()?),
+            Kind::Settle => Says::Settle(self.settle()?),
+            Kind::SuspendNotice => Says::SuspendNotice(self.suspend_notice()?),
         })
     }
 
@@ -525,16 +623,14 @@ impl<'a> Checked<'a> {
             class: self.text("class")?,
             theme: self.text("theme"),
             quantity: self.quantity("quantity")?,
-            priority: self
-                .uint("priority")
-                .and_then(|priority| u8::try_from(priority).ok())
-                .unwrap_or(PRIORITY_DEFAULT),
+            priority: self.priority(),
             needed_by: self.day("needed_by"),
             deliver_to: self.place("deliver_to"),
             min_lot: self.uint("min_lot"),
             substitutes_allowed: self.flag("substitutes_allowed"),
             valid_until: self.day("valid_until"),
             crisis: self.text("crisis"),
+            tolerance: self.uint("tolerance").unwrap_or(0),
         })
     }
 
@@ -551,7 +647,7 @@ impl<'a> Checked<'a> {
             from_hub: self.place("from_hub"),
             conditions: self.texts("conditions"),
             expires: self.day("expires"),
-            lot: self.text("lot"),
+            lot: self.lot("lot"),
             origin_nation: self.text("origin_nation"),
         })
     }
@@ -569,6 +665,9 @@ impl<'a> Checked<'a> {
                 carrier: leg.text("carrier"),
                 etd: leg.day("etd"),
                 eta: leg.day("eta"),
+                slot: leg.reference("slot"),
+                permit: leg.reference("permit"),
+                custody_hours: leg.uint("custody_hours").unwrap_or(CUSTODY_HOURS_DEFAULT),
             })
         };
         Shipment {
@@ -577,6 +676,7 @@ impl<'a> Checked<'a> {
             waybill: self.text("waybill"),
             seal: self.text("seal"),
             gross_kg: self.uint("gross_kg"),
+            volume_l: self.uint("volume_l"),
         }
     }
 
@@ -619,6 +719,9 @@ impl<'a> Checked<'a> {
         }
     }
 }
+
+/// Hours within which goods released are to be taken over, of a leg that states none.
+pub const CUSTODY_HOURS_DEFAULT: u64 = 24;
 
 /// The priority of a requirement that states none.
 pub const PRIORITY_DEFAULT: u8 = 3;

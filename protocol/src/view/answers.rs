@@ -1,10 +1,13 @@
 //! Second pass: pledges to their requirements, answers to their pledges (C5, C6, C18, C21, C23).
 
 use super::flags::Flags;
+use super::pause::{PLEDGES, Pause, Pauses, saw};
 use super::read::{Item, Pins, Reading, find, index};
 use super::rows::{AcceptOutcome, FlagCode, Standing};
+use crate::statement::conversion::Conversions;
 use crate::statement::reference::Ref;
-use crate::statement::typed::{Accept, Pledge, Says, Statement};
+use crate::statement::typed::{Accept, Pledge, Quantity, Says, Statement};
+use crate::statement::units::{Dimension, Unit};
 use crate::statement::{Kind, Status};
 use crate::table::Version;
 
@@ -33,10 +36,22 @@ pub(super) struct Links {
     pub(super) decline_of: Vec<Option<usize>>,
     /// The answers to each pledge.
     pub(super) answered: Vec<Answered>,
+    /// Whether a notice pauses each pledge.
+    pub(super) paused: Vec<bool>,
+    /// How much each pledge states, in base units of the dimension it states it in.
+    pub(super) stated: Vec<(u64, Option<Dimension>)>,
+}
+
+/// What linking needs beside the reading.
+pub(super) struct Grounds<'g, 'a> {
+    /// Notices in force.
+    pub(super) pauses: &'g Pauses<'a>,
+    /// What nations say units come to.
+    pub(super) conversions: &'g Conversions<'a>,
 }
 
 /// Links pledges and answers, and sets their standing.
-pub(super) fn link(reading: &mut Reading<'_>, flags: &mut Flags) -> Links {
+pub(super) fn link<'a>(reading: &mut Reading<'a>, grounds: &Grounds<'_, 'a>, flags: &mut Flags) -> Links {
     reading.sort_pledges();
     for requirement in &mut reading.requirements {
         if requirement.says.quantity.known_unit().is_none() {
@@ -46,24 +61,30 @@ pub(super) fn link(reading: &mut Reading<'_>, flags: &mut Flags) -> Links {
             flags.raise(FlagCode::UnitUnknown, [requirement.name.clone()], [&*requirement.name.code], detail);
         }
     }
-    let requirement_of = link_pledges(reading, flags);
+    let dimension = |pledge: &Item<'_, Pledge<'_>>| dimension(pledge.says.quantity.known_unit());
+    let stated = reading.pledges.iter().map(|pledge| (pledge.says.quantity.base, dimension(pledge))).collect();
+    let requirement_of = link_pledges(reading, grounds.conversions, flags);
+    let paused = reading.pledges.iter().map(|pledge| pausing(grounds.pauses, pledge).is_some()).collect();
+    wait(reading, grounds.pauses, &paused, flags);
     let mut links = Links {
         requirement_of,
         accept_of: vec![None; reading.accepts.len()],
         outcomes: vec![AcceptOutcome::Nothing; reading.accepts.len()],
         decline_of: vec![None; reading.declines.len()],
         answered: vec![Answered::default(); reading.pledges.len()],
+        paused,
+        stated,
     };
     let mut accepts = std::mem::take(&mut reading.accepts);
     let mut declines = std::mem::take(&mut reading.declines);
     let pledges = index(&reading.pledges);
-    let mut answers = Answers { reading, links: &mut links, flags, pins: Pins::default() };
+    let mut answers = Answers { reading, links: &mut links, grounds, flags, pins: Pins::default() };
     for (place, accept) in accepts.iter_mut().enumerate() {
-        let pledge = find(&pledges, Kind::Pledge, &accept.says.pledge);
+        let pledge = find(&pledges, &accept.says.pledge);
         answers.accept(place, accept, pledge);
     }
     for (place, decline) in declines.iter_mut().enumerate() {
-        let pledge = find(&pledges, Kind::Pledge, &decline.says.pledge);
+        let pledge = find(&pledges, &decline.says.pledge);
         answers.links.decline_of[place] = pledge;
         let reference = decline.says.pledge.clone();
         if let Some((pledge, pinned)) = answers.check(decline, pledge, &reference, Kind::Decline) {
@@ -74,17 +95,97 @@ pub(super) fn link(reading: &mut Reading<'_>, flags: &mut Flags) -> Links {
     drop(pledges);
     reading.accepts = accepts;
     reading.declines = declines;
+    flag_pauses(reading, grounds.pauses, &links, flags);
     links
 }
 
-fn link_pledges(reading: &mut Reading<'_>, flags: &mut Flags) -> Vec<Option<usize>> {
+/// Returns the notice that pauses a pledge.
+fn pausing<'p, 'a>(pauses: &'p Pauses<'a>, pledge: &Item<'_, Pledge<'_>>) -> Option<&'p Pause<'a>> {
+    pauses.pausing(&pledge.name, PLEDGES, &pledge.seen).filter(|_| pledge.live())
+}
+
+/// Lets standby pledges wait whose withdrawal or pause has not come (C30).
+fn wait(reading: &mut Reading<'_>, pauses: &Pauses<'_>, paused: &Vec<bool>, flags: &mut Flags) {
+    let mut gone: Vec<(usize, Standing)> = Vec::new();
+    let pledges = index(&reading.pledges);
+    for (place, pledge) in reading.pledges.iter().enumerate() {
+        let Some(trigger) = reading.triggers.get(&(pledge.name.nation, pledge.name.id.clone())) else { continue };
+        if pledge.name.kind != Kind::StandbyPledge || pledge.standing != Standing::Counted {
+            continue;
+        }
+        let on = trigger.pledge.as_ref().map(|reference| find(&pledges, reference));
+        let withdrawn = |other: usize| !reading.pledges[other].live() || paused[other];
+        let called =
+            on.flatten().is_some_and(withdrawn) || trigger.nation.is_some_and(|nation| pauses.pauses_pledges(nation));
+        match on {
+            _ if called => {}
+            Some(None) if trigger.nation.is_none() => {
+                let detail = "waits for a pledge that is not here".to_owned();
+                flags.raise(FlagCode::Pending, [pledge.name.clone()], [], detail);
+                gone.push((place, Standing::Pending));
+            }
+            _ => gone.push((place, Standing::Standby)),
+        }
+    }
+    drop(pledges);
+    for (place, standing) in gone {
+        reading.pledges[place].standing = standing;
+    }
+}
+
+/// Raises one flag for each notice: it, the pledges it pauses, and the acceptances that crossed with it (C27).
+fn flag_pauses(reading: &Reading<'_>, pauses: &Pauses<'_>, links: &Links, flags: &mut Flags) {
+    let mut batches: std::collections::BTreeMap<&super::rows::Name, Vec<super::rows::Name>> = Default::default();
+    for pledge in reading.pledges.iter().zip(&links.paused).filter(|(_, paused)| **paused).map(|(pledge, _)| pledge) {
+        if let Some(pause) = pausing(pauses, pledge) {
+            batches.entry(&pause.name).or_default().push(pledge.name.clone());
+        }
+    }
+    for (accept, pledge) in reading.accepts.iter().zip(&links.accept_of) {
+        let Some(pledge) = pledge.filter(|pledge| links.paused[*pledge] && accept.live()) else { continue };
+        if let Some(pause) = pausing(pauses, &reading.pledges[pledge]) {
+            batches.entry(&pause.name).or_default().push(accept.name.clone());
+        }
+    }
+    for (notice, names) in batches {
+        let detail = format!("{} of its statements and answers to them count nothing from that day", names.len());
+        flags.raise(FlagCode::Suspended, std::iter::once(notice.clone()).chain(names), [&*notice.code], detail);
+    }
+}
+
+fn dimension(unit: Option<Unit>) -> Option<Dimension> {
+    unit.map(|unit| unit.dimension)
+}
+
+/// Returns a quantity in another dimension, as the first of these nations that says something about it has it; `None` where
+/// nobody does, or nothing whole is left.
+fn converted(
+    conversions: &Conversions<'_>,
+    nations: [crate::ids::NationId; 2],
+    item: &str,
+    quantity: &Quantity<'_>,
+    to: Dimension,
+) -> Option<Quantity<'static>> {
+    let base = conversions.ratio(&nations, item, quantity.unit, to)?.down(quantity.base)?;
+    (base > 0).then_some(Quantity { base, unit: to.base() })
+}
+
+fn link_pledges(reading: &mut Reading<'_>, conversions: &Conversions<'_>, flags: &mut Flags) -> Vec<Option<usize>> {
     let requirements = index(&reading.requirements);
     let mut places = Vec::with_capacity(reading.pledges.len());
     for pledge in &mut reading.pledges {
-        let unit = pledge.says.quantity.known_unit();
-        let place = pledge.says.requirement.as_ref().and_then(|wanted| find(&requirements, Kind::Requirement, wanted));
+        let place = pledge.says.requirement.as_ref().and_then(|wanted| find(&requirements, wanted));
         let requirement = place.map(|place| &reading.requirements[place]);
         places.push(place);
+        if let Some((requirement, to)) =
+            requirement.and_then(|wanted| Some((wanted, dimension(wanted.says.quantity.known_unit())?)))
+            && dimension(pledge.says.quantity.known_unit()) != Some(to)
+        {
+            let nations = [pledge.name.nation, requirement.name.nation];
+            let into = converted(conversions, nations, pledge.says.item, &pledge.says.quantity, to);
+            pledge.says.quantity = into.unwrap_or(pledge.says.quantity);
+        }
+        let unit = pledge.says.quantity.known_unit();
         let other = requirement.map(|requirement| requirement.says.quantity.known_unit());
         if pledge.says.requirement.is_some() && requirement.is_none() {
             pledge.standing = Standing::Pending;
@@ -113,6 +214,7 @@ fn link_pledges(reading: &mut Reading<'_>, flags: &mut Flags) -> Vec<Option<usiz
 struct Answers<'r, 'a> {
     reading: &'r Reading<'a>,
     links: &'r mut Links,
+    grounds: &'r Grounds<'r, 'a>,
     flags: &'r mut Flags,
     pins: Pins<'a>,
 }
@@ -157,7 +259,14 @@ impl<'a> Answers<'_, 'a> {
         let reference = accept.says.pledge.clone();
         let Some((at, pinned)) = self.check(accept, pledge, &reference, Kind::Accept) else { return };
         let pledge = &self.reading.pledges[at];
-        let dimension = |unit: Option<crate::statement::units::Unit>| unit.map(|unit| unit.dimension);
+        if let Some(to) = dimension(pledge.says.quantity.known_unit())
+            && dimension(accept.says.quantity.known_unit()) != Some(to)
+        {
+            let nations = [accept.name.nation, pledge.name.nation];
+            let own = &accept.says.quantity;
+            let into = converted(self.grounds.conversions, nations, pledge.says.item, own, to);
+            accept.says.quantity = into.unwrap_or(accept.says.quantity);
+        }
         let (own, other) = (accept.says.quantity.known_unit(), pledge.says.quantity.known_unit());
         if own.is_none() || dimension(own) != dimension(other) {
             accept.standing = Standing::UnitUnknown;
@@ -177,7 +286,8 @@ impl<'a> Answers<'_, 'a> {
         if !accept.live() {
             return;
         }
-        let outcome = outcome(accept, pledge, pinned);
+        let pause = pausing(self.grounds.pauses, pledge);
+        let outcome = outcome(accept, pledge, pinned, self.links.stated[at].1, pause);
         self.links.outcomes[place] = outcome;
         let answered = &mut self.links.answered[at];
         let quantity = u128::from(accept.says.quantity.base);
@@ -187,7 +297,10 @@ impl<'a> Answers<'_, 'a> {
             AcceptOutcome::Contested => answered.contested = true,
             AcceptOutcome::Void | AcceptOutcome::WithdrawnAfter | AcceptOutcome::Nothing => {}
         }
-        self.flag(accept, pledge, outcome, pinned.source.envelope != pledge.version.source.envelope);
+        // What a notice does is flagged in one batch.
+        if pause.is_none() || !pledge.live() {
+            self.flag(accept, pledge, outcome, pinned.source.envelope != pledge.version.source.envelope);
+        }
     }
 
     fn flag(
@@ -243,48 +356,54 @@ impl<'a> Answers<'_, 'a> {
     }
 }
 
-fn outcome(accept: &Item<'_, Accept<'_>>, pledge: &Item<'_, Pledge<'_>>, pinned: &Version) -> AcceptOutcome {
+fn outcome(
+    accept: &Item<'_, Accept<'_>>,
+    pledge: &Item<'_, Pledge<'_>>,
+    pinned: &Version,
+    stated: Option<Dimension>,
+    pause: Option<&Pause<'_>>,
+) -> AcceptOutcome {
     let latest = pinned.source.envelope == pledge.version.source.envelope;
-    if latest && pledge.live() {
+    if latest && pledge.live() && pause.is_none() {
         return AcceptOutcome::Stands;
     }
-    let taken = Statement::read(Kind::Pledge, &pinned.fields).ok();
-    let names_pledge = |seen: &&Ref| {
-        seen.nation == pledge.name.nation && seen.id == pledge.name.id && seen.kind == Kind::Pledge.name()
-    };
-    let saw_withdrawal = || {
-        pledge.status != Status::Live
-            && accept.seen.iter().filter(names_pledge).any(|seen| seen.version == Some(pledge.version.source.envelope))
-    };
+    let taken = Statement::read(pledge.name.kind, &pinned.fields).ok();
+    let saw_withdrawal = || pledge.status != Status::Live && saw(&accept.seen, &pledge.name);
+    let saw_pause = || pause.is_some_and(|pause| saw(&accept.seen, &pause.name));
+    if saw_pause() {
+        return AcceptOutcome::Void;
+    }
     if taken.as_ref().is_some_and(|taken| taken.status != Status::Live) || saw_withdrawal() {
         return AcceptOutcome::Void;
     }
-    if pledge.status != Status::Live {
+    if pledge.status != Status::Live || pause.is_some() {
         let names_accept = |seen: &Ref| {
             seen.nation == accept.name.nation && seen.id == accept.name.id && seen.kind == Kind::Accept.name()
         };
-        let seen = pledge.seen.iter().any(names_accept);
+        let ended = pause.filter(|_| pledge.live()).map_or(&pledge.seen, |pause| &pause.seen);
+        let seen = ended.iter().any(names_accept);
         return if seen { AcceptOutcome::WithdrawnAfter } else { AcceptOutcome::Contested };
     }
-    match taken.map(|taken| taken.says) {
-        Some(Says::Pledge(taken)) if !changed_materially(&taken, &pledge.says) => AcceptOutcome::Stands,
-        _ => AcceptOutcome::Stale,
-    }
+    let taken = match taken.map(|taken| taken.says) {
+        Some(Says::Pledge(taken)) => taken,
+        Some(Says::StandbyPledge(taken)) => taken.pledge,
+        _ => return AcceptOutcome::Stale,
+    };
+    if changed_materially(&taken, &pledge.says, stated) { AcceptOutcome::Stale } else { AcceptOutcome::Stands }
 }
 
 /// Whether what was accepted is no longer what is offered: another item, dimension or requirement, a later delivery, or a
 /// condition that was not there (C6). A smaller quantity alone cuts the acceptance instead.
-fn changed_materially(old: &Pledge<'_>, new: &Pledge<'_>) -> bool {
+fn changed_materially(old: &Pledge<'_>, new: &Pledge<'_>, stated: Option<Dimension>) -> bool {
     let record = |reference: &Ref| (reference.nation, reference.kind.clone(), reference.id.clone());
     let later = match (old.deliver_by, new.deliver_by) {
         (Some(old), Some(new)) => new > old,
         (Some(_), None) => true,
         (None, _) => false,
     };
-    let dimension = |pledge: &Pledge<'_>| pledge.quantity.known_unit().map(|unit| unit.dimension);
     later
         || old.item != new.item
-        || dimension(old) != dimension(new)
+        || dimension(old.quantity.known_unit()) != stated
         || old.requirement.as_ref().map(record) != new.requirement.as_ref().map(record)
         || new.conditions.iter().any(|condition| !old.conditions.contains(condition))
 }

@@ -1,18 +1,23 @@
 //! Last pass: what was found, as rows.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::answers::Links;
 use super::cover::{Covered, codes};
+use super::custody::{Held, LegFound, shipment_state};
 use super::flags::Named;
-use super::goods::{DispatchRow, LegRow, LineRow, LossRow, ReceiptRow, ShipmentRow, ShipmentState};
+use super::goods::{DispatchRow, LegRow, LossRow, ReceiptRow, ShipmentRow};
 use super::movement::Movement;
-use super::read::{Item, Reading, place};
+use super::read::{Index, Item, Reading, find, place};
 use super::rows::{
-    AcceptRow, Buckets, DeclineRow, HubRow, ObservationRow, PledgeRow, PledgeState, ProfileRow, RequirementRow,
+    AcceptRow, Buckets, DeclineRow, HubRow, ObservationRow, PledgeRow, PledgeState, ProfileRow, RequirementRow, Waits,
 };
-use crate::ids::Timestamp;
+use super::supply::{ConsentState, Funding};
+use crate::ids::{NationId, Timestamp};
+use crate::statement::Kind;
 use crate::statement::ledger::Ledger;
 use crate::statement::typed::{
-    Accept, Decline, Dispatch, Hub, LossReport, Observation, Pledge, Profile, Receipt, Requirement, Shipment,
+    Accept, Decline, Dispatch, Hub, LossReport, Lot, Observation, Pledge, Profile, Receipt, Requirement, Shipment,
 };
 
 fn owned(text: Option<&str>) -> Option<String> {
@@ -29,15 +34,26 @@ pub(super) struct Assembly<'r, 'a> {
     pub(super) as_of: Timestamp,
     pub(super) reading: &'r Reading<'a>,
     pub(super) links: &'r Links,
-    pub(super) movement: Movement,
+    pub(super) movement: &'r Movement,
+    /// Where each pledge is.
+    pub(super) places: Index<'r>,
     pub(super) states: &'r [PledgeState],
     pub(super) buckets: &'r [Buckets],
     pub(super) named: &'r Named,
+    pub(super) consent: &'r [Option<ConsentState>],
+    pub(super) funding: &'r [Option<Funding>],
+    pub(super) held: &'r Held,
+    /// Who holds what is under way, by pledge.
+    pub(super) custody: &'r BTreeMap<usize, BTreeMap<NationId, u64>>,
+    /// Shipments of which every difference is settled.
+    pub(super) closed: &'r BTreeSet<usize>,
+    pub(super) endorsed: &'r [Vec<String>],
 }
 
 impl Assembly<'_, '_> {
     pub(super) fn requirement(
         &self,
+        at: usize,
         item: &Item<'_, Requirement<'_>>,
         covered: Covered,
         pledges: Vec<usize>,
@@ -60,7 +76,11 @@ impl Assembly<'_, '_> {
             substitutes_allowed: says.substitutes_allowed,
             valid_until: covered.valid_until,
             crisis: owned(says.crisis),
+            tolerance: says.tolerance,
+            endorsed_by: self.endorsed[at].clone(),
             cover: covered.cover,
+            phases: covered.phases,
+            suggested: covered.suggested,
             overlays: covered.overlays,
             flags: codes(self.named.codes(&item.name), below),
             pledges,
@@ -86,12 +106,29 @@ impl Assembly<'_, '_> {
             from_hub: place(self.ledger, says.from_hub.as_ref()),
             conditions: all(&says.conditions),
             expires: says.expires,
-            lot: owned(says.lot),
+            lot: says.lot.as_ref().map(|lot| match lot {
+                Lot::Record(reference) => self.ledger.text(reference),
+                Lot::Named(name) => (*name).to_owned(),
+            }),
+            waits: self.waits(item),
             origin_nation: owned(says.origin_nation),
             ext_refs: all(&item.ext_refs),
+            consent: self.consent[at],
+            funding: self.funding[at].clone(),
             buckets: self.buckets[at],
+            custody: self.custody.get(&at).cloned().unwrap_or_default(),
             flags: codes(self.named.codes(&item.name), []),
         }
+    }
+
+    /// What a standby pledge waits for.
+    fn waits(&self, item: &Item<'_, Pledge<'_>>) -> Option<Waits> {
+        let trigger = self.reading.triggers.get(&(item.name.nation, item.name.id.clone()))?;
+        (item.name.kind == Kind::StandbyPledge).then(|| Waits {
+            pledge: trigger.pledge.as_ref().map(|reference| self.ledger.text(reference)),
+            pledge_row: trigger.pledge.as_ref().and_then(|reference| find(&self.places, reference)),
+            nation: trigger.nation,
+        })
     }
 
     pub(super) fn accept(&self, at: usize, item: &Item<'_, Accept<'_>>) -> AcceptRow {
@@ -120,24 +157,32 @@ impl Assembly<'_, '_> {
     pub(super) fn shipment(&self, at: usize, item: &Item<'_, Shipment<'_>>) -> ShipmentRow {
         let says = &item.says;
         let lines = self.movement.lines[at].clone();
-        let leg = |leg: &crate::statement::typed::ShipmentLeg<'_>| LegRow {
+        let found = &self.held.shipments[at];
+        let leg = |(leg, found): (&crate::statement::typed::ShipmentLeg<'_>, &LegFound)| LegRow {
             from: place(self.ledger, Some(&leg.from)).unwrap_or_default(),
             to: place(self.ledger, Some(&leg.to)).unwrap_or_default(),
             mode: owned(leg.mode),
             carrier: owned(leg.carrier),
             etd: leg.etd,
             eta: leg.eta,
+            slot: leg.slot.as_ref().map(|slot| self.ledger.text(slot)),
+            permit: leg.permit.as_ref().map(|permit| self.ledger.text(permit)),
+            blocked: found.blocked,
+            custody: found.carrier,
+            hub_custody: found.hub,
         };
         let due = says.legs.iter().filter_map(|leg| leg.eta).max();
         let overdue = due.is_some_and(|day| day.passed(self.as_of));
         ShipmentRow {
             head: item.head(),
-            state: shipment_state(item.live(), &lines, overdue),
+            state: shipment_state(item.live(), &lines, overdue, found.at_hub.is_some(), self.closed.contains(&at)),
             lines,
-            legs: says.legs.iter().map(leg).collect(),
+            legs: says.legs.iter().zip(&found.legs).map(leg).collect(),
             waybill: owned(says.waybill),
             seal: owned(says.seal),
             gross_kg: says.gross_kg,
+            volume_l: says.volume_l,
+            at_hub: found.at_hub,
         }
     }
 
@@ -231,23 +276,5 @@ pub(super) fn profile(item: &Item<'_, Profile<'_>>) -> ProfileRow {
         name: item.says.name.to_owned(),
         contact: owned(item.says.contact),
         addresses: all(&item.says.addresses),
-    }
-}
-
-fn shipment_state(live: bool, lines: &[LineRow], overdue: bool) -> ShipmentState {
-    let any = |takes: fn(&LineRow) -> bool| lines.iter().any(takes);
-    let left = any(|line| line.dispatched > 0);
-    let counted = any(|line| line.received > 0);
-    let moving = any(|line| line.in_transit > 0);
-    if !left && !counted {
-        return if live { ShipmentState::Planned } else { ShipmentState::Cancelled };
-    }
-    let waiting = any(|line| line.dispatched == 0 && line.received == 0);
-    match (counted, moving || waiting) {
-        (true, false) => ShipmentState::Received,
-        (true, true) => ShipmentState::PartReceived,
-        (false, _) if !moving => ShipmentState::Lost,
-        (false, _) if overdue => ShipmentState::Overdue,
-        (false, _) => ShipmentState::Dispatched,
     }
 }

@@ -15,19 +15,20 @@ use crate::time::Day;
 /// Longest validity of a requirement, in days after the claimed time of its last revision (DOMAIN 1, lapse).
 const VALID_DAYS: u32 = 90;
 
-/// Returns state and buckets of one pledge.
+/// Returns state and buckets of one pledge. `paused`: a notice pauses it (C27). `room`: how much of what is still to come is
+/// backed by stock and consent, the rest being conditional (C1, C12); `None`: all of it.
 pub(super) fn pledge(
     pledge: &Item<'_, Pledge<'_>>,
     answered: &Answered,
     moved: &Moved,
+    (paused, room): (bool, Option<u128>),
     as_of: Timestamp,
 ) -> (PledgeState, Buckets) {
     let quantity = u128::from(pledge.says.quantity.base);
     let delivered = moved.good;
     let in_transit = moved.dispatched.saturating_sub(moved.good + moved.not_good + moved.lost);
     let facts = delivered + in_transit;
-    let conditional = !pledge.says.conditions.is_empty();
-    let withdrawn = !pledge.live();
+    let withdrawn = !pledge.live() || paused;
     let contested = withdrawn && answered.contested;
     let expired = pledge.says.expires.is_some_and(|day| day.passed(as_of)) && moved.dispatched == 0;
     let unanswered = answered.accepted == 0 && answered.stale == 0;
@@ -35,10 +36,15 @@ pub(super) fn pledge(
     // What offers nothing more counts as what it moved.
     let ended = withdrawn || expired || declined;
     let pledged = if ended { facts } else { quantity };
-    let accepted = if conditional || contested { 0 } else { answered.accepted.min(pledged) };
+    let backed = room.map_or(pledged, |room| pledged.min(facts + room));
+    let unbacked = pledged > facts && backed <= facts;
+    let conditional = !pledge.says.conditions.is_empty() || unbacked;
+    let accepted = if conditional || contested { 0 } else { answered.accepted.min(backed) };
     let to_ship = accepted.saturating_sub(facts);
     let offered = pledged.saturating_sub(accepted.max(facts));
-    let offered_conditional = if conditional { offered } else { answered.stale.min(offered) };
+    // What is not backed is conditional first; what was accepted of an older version is so beside it.
+    let short = pledged.saturating_sub(backed.max(facts));
+    let offered_conditional = if conditional { offered } else { (answered.stale + short).min(offered) };
     let stale = answered.stale > 0 && accepted == 0;
     let state = if delivered >= quantity {
         PledgeState::Delivered
@@ -128,6 +134,8 @@ pub(super) struct Covered {
     pub(super) valid_until: Day,
     pub(super) cover: Cover,
     pub(super) overlays: Vec<Overlay>,
+    pub(super) phases: super::phase::Phases,
+    pub(super) suggested: Vec<(usize, u64)>,
 }
 
 /// What the sums of a requirement are made from.
@@ -185,6 +193,7 @@ pub(super) fn requirement(
         to_ship: clamp(add.to_ship),
         offered_firm: clamp(add.offered_firm),
         offered_conditional: clamp(add.offered_conditional),
+        contingent: clamp(add.contingent),
         gap_firm: clamp(gap_firm),
         gap_after_offers: clamp(gap_after_offers),
         gap_if_all: clamp(gap_after_offers.saturating_sub(add.offered_conditional)),
@@ -212,17 +221,21 @@ pub(super) fn requirement(
     if open && gap_firm == 0 && !fulfilled && largest > surplus {
         overlays.push(Overlay::Fragile);
     }
-    Covered { state, valid_until, cover, overlays }
+    let phasing = super::phase::Phasing { pledges: reading.pledges, buckets, arrivals: reading.arrivals, as_of };
+    let phases = phasing.of(requirement, valid_until, need, sums.pledges);
+    let suggested = phasing.split(sums.pledges, gap_firm);
+    Covered { state, valid_until, cover, overlays, phases, suggested }
 }
 
 /// The pledges of a reading, apart from its requirements.
 pub(super) struct ReadingPledges<'r, 'a> {
     pub(super) pledges: &'r mut [Item<'a, Pledge<'a>>],
     pub(super) accepts: &'r [super::rows::Name],
+    pub(super) arrivals: &'r [Vec<(Option<Day>, u64)>],
 }
 
 fn counts_delivery(standing: Standing) -> bool {
-    matches!(standing, Standing::Counted | Standing::SameGoods | Standing::Lapsed)
+    matches!(standing, Standing::Counted | Standing::SameGoods | Standing::Lapsed | Standing::Standby)
 }
 
 #[derive(Default)]
@@ -232,6 +245,7 @@ struct Adding {
     to_ship: u128,
     offered_firm: u128,
     offered_conditional: u128,
+    contingent: u128,
     accepted: u128,
     /// What the loss of each donor would take away.
     donors: BTreeMap<NationId, u128>,
@@ -242,8 +256,12 @@ impl Adding {
         if counts_delivery(standing) {
             self.delivered += u128::from(buckets.delivered);
         }
-        if matches!(standing, Standing::Counted | Standing::Lapsed) {
+        if matches!(standing, Standing::Counted | Standing::Lapsed | Standing::Standby) {
             self.in_transit += u128::from(buckets.in_transit);
+        }
+        if standing == Standing::Standby {
+            let offered = u128::from(buckets.offered_firm) + u128::from(buckets.offered_conditional);
+            self.contingent += offered + u128::from(buckets.to_ship);
         }
         if standing == Standing::Counted {
             self.to_ship += u128::from(buckets.to_ship);

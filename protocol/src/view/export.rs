@@ -132,7 +132,8 @@ fn facts(view: &View) -> Facts<'_> {
     let observations = view.observations.iter().map(|row| (&row.head, None));
     let decisions = view.decisions.iter().filter(|row| row.latest).map(|row| (&row.head, Some(row.state.name())));
     let answers = view.answers.iter().map(|row| (&row.head, None));
-    let with_state = requirements.chain(pledges).chain(accepts).chain(shipments).chain(decisions);
+    let statements = view.statements.iter().map(|row| (&row.head, row.state));
+    let with_state = requirements.chain(pledges).chain(accepts).chain(shipments).chain(decisions).chain(statements);
     let without = declines
         .chain(dispatches)
         .chain(losses)

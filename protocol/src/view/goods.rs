@@ -3,18 +3,23 @@
 
 use std::collections::BTreeMap;
 
+use super::custody::CustodyState;
 use super::rows::{Head, Standing};
-use crate::ids::Timestamp;
+use crate::ids::{NationId, Timestamp};
 use crate::statement::typed::Damage;
 use crate::time::Day;
 
-/// States of a shipment (DOMAIN 2.4, without custody statements).
+/// States of a shipment (DOMAIN 2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ShipmentState {
     /// Withdrawn before anything left.
     Cancelled,
     /// Nothing has left.
     Planned,
+    /// The recipient sends some of it back.
+    Returning,
+    /// Everything that left was counted, and every difference is settled.
+    Closed,
     /// Everything that left was counted, or its rest is settled as lost.
     Received,
     /// Everything that left is lost.
@@ -23,6 +28,8 @@ pub enum ShipmentState {
     PartReceived,
     /// The last day of arrival passed and nothing was counted.
     Overdue,
+    /// In a hub on the way: see [`ShipmentRow::at_hub`].
+    AtHub,
     /// Under way.
     Dispatched,
 }
@@ -33,10 +40,13 @@ impl ShipmentState {
         match self {
             Self::Cancelled => "cancelled",
             Self::Planned => "planned",
+            Self::Returning => "returning",
+            Self::Closed => "closed",
             Self::Received => "received",
             Self::Lost => "lost",
             Self::PartReceived => "part received",
             Self::Overdue => "overdue",
+            Self::AtHub => "at hub",
             Self::Dispatched => "dispatched",
         }
     }
@@ -69,6 +79,8 @@ pub struct LineRow {
     pub good: u64,
     /// X.
     pub not_good: u64,
+    /// Sent back by the recipient, at most what arrived.
+    pub returned: u64,
     /// Damaged, by condition.
     pub damaged: Damage,
     /// Not what was pledged.
@@ -79,6 +91,8 @@ pub struct LineRow {
     pub lost: u64,
     /// What is still under way of it.
     pub in_transit: u64,
+    /// Who holds what is under way of it: the consignor, until another takes over (C28). Shares are rounded up.
+    pub custody: BTreeMap<NationId, u64>,
     /// Whether the recipient said that nothing more will come.
     pub last: bool,
     /// `received - dispatched` once that is settled: by the final flag, or because more came than left (C15).
@@ -100,6 +114,16 @@ pub struct LegRow {
     pub etd: Option<Day>,
     /// Day of arrival expected.
     pub eta: Option<Day>,
+    /// The slot or allotment it goes by, in text.
+    pub slot: Option<String>,
+    /// The permit it goes by, in text.
+    pub permit: Option<String>,
+    /// Whether that permit does not hold today: nothing passes (C13).
+    pub blocked: bool,
+    /// The change of custody to its carrier, at its beginning.
+    pub custody: CustodyState,
+    /// The change of custody to the hub, at its end.
+    pub hub_custody: CustodyState,
 }
 
 /// A shipment.
@@ -119,6 +143,10 @@ pub struct ShipmentRow {
     pub seal: Option<String>,
     /// Gross mass.
     pub gross_kg: Option<u64>,
+    /// Volume.
+    pub volume_l: Option<u64>,
+    /// The leg at whose end, in the hub, goods lie.
+    pub at_hub: Option<u32>,
 }
 
 /// A dispatch.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::read::Item;
 use crate::ids::{AuthorKey, NationId};
 use crate::statement::Kind;
-use crate::statement::typed::{LossReport, Receipt};
+use crate::statement::conversion::same_item;
+use crate::statement::typed::{AcceptSubstitute, LossReport, Receipt, Return};
 
 /// Statements about one line; each list in R8 order.
 pub(super) struct LineFacts<'f, 'a> {
@@ -17,6 +18,10 @@ pub(super) struct LineFacts<'f, 'a> {
     pub(super) receipts: Vec<&'f Item<'a, Receipt<'a>>>,
     /// Loss reports that count.
     pub(super) losses: Vec<&'f Item<'a, LossReport<'a>>>,
+    /// What was sent back.
+    pub(super) returns: Vec<&'f Item<'a, Return<'a>>>,
+    /// What may stand for what is pledged, in R8 order.
+    pub(super) substitutes: Vec<&'f AcceptSubstitute<'a>>,
 }
 
 /// Counts by condition; they add up to `counted`.
@@ -29,6 +34,8 @@ pub(super) struct Counts {
     pub(super) other: u128,
     pub(super) wrong_item: u128,
     pub(super) underweight: u128,
+    /// What other items stand for beyond their own number, by the recipient's leave (C17); not part of `counted`.
+    pub(super) stands_for: u128,
 }
 
 impl Counts {
@@ -40,7 +47,7 @@ impl Counts {
 
     /// G.
     pub(super) fn good(&self) -> u128 {
-        self.counted - self.not_good()
+        self.counted - self.not_good() + self.stands_for
     }
 
     fn add(&mut self, other: &Self) {
@@ -51,6 +58,7 @@ impl Counts {
         self.other += other.other;
         self.wrong_item += other.wrong_item;
         self.underweight += other.underweight;
+        self.stands_for += other.stands_for;
     }
 
     /// Returns the share of `part` in `whole` parcels: what was counted rounded down, what was bad rounded up.
@@ -68,6 +76,7 @@ impl Counts {
             other: up(self.other),
             wrong_item: up(self.wrong_item),
             underweight: up(self.underweight),
+            stands_for: self.stands_for * part / whole,
         }
     }
 }
@@ -86,6 +95,8 @@ pub(super) struct LineSum {
     pub(super) contradicted: bool,
     /// Whether something other than what was pledged came (C17).
     pub(super) substituted: bool,
+    /// Sent back, at most what was counted.
+    pub(super) returned: u128,
 }
 
 impl LineFacts<'_, '_> {
@@ -96,8 +107,8 @@ impl LineFacts<'_, '_> {
         let mut unmarked = Vec::new();
         for receipt in &self.receipts {
             sum.last |= receipt.says.last;
-            let counts = counts(&receipt.says, self.item);
-            sum.substituted |= counts.wrong_item > 0;
+            let counts = self.counts(&receipt.says);
+            sum.substituted |= self.other_item(&receipt.says);
             let parcels: BTreeSet<&str> = receipt.says.parcels.iter().copied().collect();
             if parcels.is_empty() {
                 unmarked.push((*receipt, counts));
@@ -129,24 +140,43 @@ impl LineFacts<'_, '_> {
         }
         sum.contradicted |= sum.counts.counted > 0 && lost > remaining;
         sum.lost = if sum.last { remaining } else { lost.min(remaining) };
+        let back: u128 = self.returns.iter().map(|back| u128::from(back.says.quantity.base)).sum();
+        sum.returned = back.min(sum.counts.good() + sum.counts.not_good());
         sum
     }
-}
 
-fn counts(receipt: &Receipt<'_>, pledged: &str) -> Counts {
-    let counted = u128::from(receipt.counted.base);
-    let same = |item: &str| item.trim().eq_ignore_ascii_case(pledged.trim());
-    if receipt.item.is_some_and(|item| !same(item)) {
-        return Counts { counted, wrong_item: counted, ..Counts::default() };
+    fn counts(&self, receipt: &Receipt<'_>) -> Counts {
+        let counted = u128::from(receipt.counted.base);
+        let stated = Counts {
+            counted,
+            torn: receipt.damaged.torn.into(),
+            stained: receipt.damaged.stained.into(),
+            mouldy: receipt.damaged.mouldy.into(),
+            other: receipt.damaged.other.into(),
+            wrong_item: receipt.wrong_item.into(),
+            underweight: receipt.underweight.into(),
+            stands_for: 0,
+        };
+        let Some(item) = receipt.item.filter(|item| !same_item(item, self.item)) else { return stated };
+        let Some(leave) = self.substitutes.iter().find(|leave| same_item(leave.item, item)) else {
+            return Counts { counted, wrong_item: counted, ..Counts::default() };
+        };
+        let sound = stated.good();
+        let stands_for = sound * u128::from(leave.counts) / u128::from(leave.per.max(1));
+        // What of the other item stands for nothing is not good: it arrived, and is no longer under way.
+        Counts {
+            wrong_item: stated.wrong_item + sound.saturating_sub(stands_for),
+            stands_for: stands_for.saturating_sub(sound),
+            ..stated
+        }
     }
-    Counts {
-        counted,
-        torn: receipt.damaged.torn.into(),
-        stained: receipt.damaged.stained.into(),
-        mouldy: receipt.damaged.mouldy.into(),
-        other: receipt.damaged.other.into(),
-        wrong_item: receipt.wrong_item.into(),
-        underweight: receipt.underweight.into(),
+
+    /// Whether what came is not what was pledged, and nobody lets it stand for that.
+    fn other_item(&self, receipt: &Receipt<'_>) -> bool {
+        let other = |item: &&str| {
+            !same_item(item, self.item) && !self.substitutes.iter().any(|leave| same_item(leave.item, item))
+        };
+        receipt.wrong_item > 0 || receipt.counted.base > 0 && receipt.item.is_some_and(|item| other(&item))
     }
 }
 

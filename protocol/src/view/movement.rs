@@ -10,11 +10,13 @@ use super::read::{Item, Pins, Reading, find, index};
 use super::rows::{FlagCode, Name, Standing};
 use crate::ids::NationId;
 use crate::statement::Kind;
+use crate::statement::conversion::{Conversions, Ratio};
 use crate::statement::ledger::Ledger;
 use crate::statement::reference::Ref;
 use crate::statement::typed::{
-    Damage, Dispatch, LossReport, Quantity, Receipt, Says, Shipment, ShipmentLine, Statement,
+    AcceptSubstitute, Damage, Dispatch, LossReport, Quantity, Receipt, Return, Says, Shipment, ShipmentLine, Statement,
 };
+use crate::statement::units::Dimension;
 
 /// What moved of one pledge, in base units.
 #[derive(Clone, Copy, Default)]
@@ -40,6 +42,9 @@ struct Line<'a> {
     total: u128,
     receipts: Vec<usize>,
     losses: Vec<usize>,
+    returns: Vec<usize>,
+    /// What its unit comes to in the pledge's.
+    ratio: Ratio,
 }
 
 /// What the pass finds.
@@ -54,17 +59,38 @@ pub(super) struct Movement {
     pub(super) loss_of: Vec<Option<usize>>,
     /// See above.
     pub(super) receipt_of: Vec<Option<usize>>,
+    /// Lines whose counts are settled, with what they are about.
+    pub(super) differences: Vec<Difference>,
+}
+
+/// A line of which what arrived is not what left, before anybody settles it.
+pub(super) struct Difference {
+    pub(super) shipment: usize,
+    /// Its place among the shipment's lines.
+    pub(super) place: usize,
+    pub(super) pledge: usize,
+    /// Places of the receipts that count.
+    pub(super) receipts: Vec<usize>,
 }
 
 /// Gathers what moved.
-pub(super) fn gather(ledger: &Ledger<'_>, reading: &mut Reading<'_>, links: &Links, flags: &mut Flags) -> Movement {
+pub(super) fn gather<'a>(
+    ledger: &Ledger<'a>,
+    reading: &mut Reading<'a>,
+    links: &Links,
+    conversions: &Conversions<'a>,
+    flags: &mut Flags,
+) -> Movement {
     let mut dispatches = std::mem::take(&mut reading.dispatches);
     let mut losses = std::mem::take(&mut reading.losses);
     let mut receipts = std::mem::take(&mut reading.receipts);
+    let mut returns = std::mem::take(&mut reading.returns);
+    let mut substitutes = std::mem::take(&mut reading.substitutes);
     let reading_now: &Reading<'_> = reading;
     let mut gathering = Gathering {
         reading: reading_now,
         links,
+        conversions,
         flags,
         pledges: index(&reading_now.pledges),
         shipments: index(&reading_now.shipments),
@@ -74,6 +100,8 @@ pub(super) fn gather(ledger: &Ledger<'_>, reading: &mut Reading<'_>, links: &Lin
     let dispatch_of = gathering.dispatches(&mut dispatches);
     let loss_of = gathering.losses(&mut losses);
     let receipt_of = gathering.receipts(&mut receipts);
+    gathering.returns(&mut returns);
+    let leaves = gathering.substitutes(&mut substitutes);
     let lines = gathering.lines;
     let mut closing = Closing {
         ledger,
@@ -83,26 +111,37 @@ pub(super) fn gather(ledger: &Ledger<'_>, reading: &mut Reading<'_>, links: &Lin
         moved: vec![Moved::default(); reading_now.pledges.len()],
     };
     let mut rows = Vec::with_capacity(lines.len());
-    for (shipment, lines) in reading_now.shipments.iter().zip(&lines) {
-        let row = |(number, line): (&u32, &Line<'_>)| {
+    let mut differences = Vec::new();
+    for (at, (shipment, lines)) in reading_now.shipments.iter().zip(&lines).enumerate() {
+        let row = |(place, (number, line)): (usize, (&u32, &Line<'_>))| {
+            let leaves = line.pledge.and_then(|pledge| leaves.get(&pledge));
             let facts = LineFacts {
                 item: line.pledge.map_or("", |pledge| reading_now.pledges[pledge].says.item),
                 dispatched: line.total.min(line.says.quantity.base.into()).max(line.largest),
                 receipts: line.receipts.iter().map(|place| &receipts[*place]).collect(),
                 losses: line.losses.iter().map(|place| &losses[*place]).collect(),
+                returns: line.returns.iter().map(|place| &returns[*place]).collect(),
+                substitutes: leaves.into_iter().flatten().map(|leave| &substitutes[*leave].says).collect(),
             };
-            closing.row(&shipment.name, *number, line, &facts)
+            let row = closing.row(&shipment.name, *number, line, &facts);
+            let counted = line.pledge.filter(|_| line.standing == Standing::Counted);
+            if let (Some(pledge), Some(1..) | Some(..=-1)) = (counted, row.difference) {
+                differences.push(Difference { shipment: at, place, pledge, receipts: line.receipts.clone() });
+            }
+            row
         };
-        rows.push(lines.iter().map(row).collect());
+        rows.push(lines.iter().enumerate().map(row).collect());
     }
     let moved = closing.moved;
     (reading.dispatches, reading.losses, reading.receipts) = (dispatches, losses, receipts);
-    Movement { moved, lines: rows, dispatch_of, loss_of, receipt_of }
+    (reading.returns, reading.substitutes) = (returns, substitutes);
+    Movement { moved, lines: rows, dispatch_of, loss_of, receipt_of, differences }
 }
 
 struct Gathering<'r, 'a> {
     reading: &'r Reading<'a>,
     links: &'r Links,
+    conversions: &'r Conversions<'a>,
     flags: &'r mut Flags,
     pledges: super::read::Index<'r>,
     shipments: super::read::Index<'r>,
@@ -124,9 +163,17 @@ impl<'r, 'a> Gathering<'r, 'a> {
         }
     }
 
-    fn line(&self, consignor: NationId, says: ShipmentLine<'a>) -> Line<'a> {
-        let pledge = find(&self.pledges, Kind::Pledge, &says.pledge);
-        let dimension = |quantity: &Quantity<'_>| quantity.known_unit().map(|unit| unit.dimension);
+    fn line(&self, consignor: NationId, mut says: ShipmentLine<'a>) -> Line<'a> {
+        let pledge = find(&self.pledges, &says.pledge);
+        let mut ratio = Ratio::ONE;
+        if let Some(pledge) = pledge.map(|place| &self.reading.pledges[place])
+            && let Some(to) = dimension(&pledge.says.quantity).filter(|to| dimension(&says.quantity) != Some(*to))
+            && let Some(found) = self.conversions.ratio(&[consignor], pledge.says.item, says.quantity.unit, to)
+            && let Some(base) = found.down(says.quantity.base).filter(|base| *base > 0)
+        {
+            says.quantity = Quantity { base, unit: to.base() };
+            ratio = found;
+        }
         let standing = match pledge.map(|place| &self.reading.pledges[place]) {
             None => Standing::Pending,
             Some(pledge) if pledge.standing == Standing::Pending => Standing::Pending,
@@ -139,7 +186,18 @@ impl<'r, 'a> Gathering<'r, 'a> {
             }
             Some(_) => Standing::Counted,
         };
-        Line { says, pledge, standing, departed: false, largest: 0, total: 0, receipts: Vec::new(), losses: Vec::new() }
+        Line {
+            says,
+            pledge,
+            standing,
+            departed: false,
+            largest: 0,
+            total: 0,
+            receipts: Vec::new(),
+            losses: Vec::new(),
+            returns: Vec::new(),
+            ratio,
+        }
     }
 
     fn flag_line(&mut self, shipment: &Name, number: u32, line: &Line<'_>) {
@@ -158,7 +216,7 @@ impl<'r, 'a> Gathering<'r, 'a> {
                 let detail = format!("the unit of line {number} cannot be compared with the pledge's");
                 self.flags.raise(FlagCode::UnitUnknown, names, [&*shipment.code], detail);
             }
-            Standing::Counted | Standing::SameGoods | Standing::Lapsed => {}
+            Standing::Counted | Standing::SameGoods | Standing::Lapsed | Standing::Standby => {}
         }
     }
 
@@ -178,7 +236,7 @@ impl<'r, 'a> Gathering<'r, 'a> {
         let mut pins = Pins::default();
         let mut places = Vec::with_capacity(dispatches.len());
         for dispatch in dispatches {
-            let place = find(&self.shipments, Kind::Shipment, &dispatch.says.shipment);
+            let place = find(&self.shipments, &dispatch.says.shipment);
             places.push(place);
             let pinned = place.and_then(|place| {
                 let shipment = &self.reading.shipments[place];
@@ -210,18 +268,18 @@ impl<'r, 'a> Gathering<'r, 'a> {
     /// Adds what left. What a line is, is fixed by the first version of the shipment that left.
     fn depart(&mut self, place: usize, shipment: &Name, says: Shipment<'a>, stated: Option<&BTreeMap<u32, u64>>) {
         for (number, line) in says.lines {
+            let fixed = self.line(shipment.nation, line.clone());
             let quantity = match stated {
-                None => line.quantity.base,
+                None => fixed.says.quantity.base,
                 Some(stated) => match stated.get(&number) {
-                    Some(base) => *base,
+                    Some(base) => fixed.ratio.down(*base).unwrap_or(fixed.says.quantity.base),
                     None => continue,
                 },
             };
             let same = |known: &Line<'_>| known.says.pledge == line.pledge;
             let departed = self.lines[place].get(&number).is_some_and(|known| known.departed);
             if !departed {
-                let mut fixed = self.line(shipment.nation, line.clone());
-                fixed.departed = true;
+                let fixed = Line { departed: true, ..fixed };
                 if self.lines[place].get(&number).is_none_or(|planned| planned.standing != fixed.standing) {
                     self.flag_line(shipment, number, &fixed);
                 }
@@ -234,25 +292,31 @@ impl<'r, 'a> Gathering<'r, 'a> {
         }
     }
 
-    /// Returns the line a statement is about, if it takes part in the sums.
+    /// Returns the line a statement is about, and what the statement's unit comes to in the line's, if it takes part in the
+    /// sums.
     fn counted_line<T>(
         &mut self,
         item: &mut Item<'_, T>,
         reference: &Ref,
         number: u32,
         quantity: Quantity<'_>,
-    ) -> (Option<usize>, Option<usize>) {
-        let place = find(&self.shipments, Kind::Shipment, reference);
+    ) -> (Option<usize>, Option<(usize, Ratio)>) {
+        let place = find(&self.shipments, reference);
         let found = place.and_then(|place| Some((place, self.lines[place].get(&number)?)));
         let Some((place, line)) = found else {
             self.pending(item);
             return (place, None);
         };
-        let unit = |quantity: &Quantity<'_>| quantity.known_unit().map(|unit| unit.dimension);
-        let (standing, fits) =
-            (line.standing, unit(&quantity).is_some() && unit(&quantity) == unit(&line.says.quantity));
+        let standing = line.standing;
         let shipment = &self.reading.shipments[place].name;
-        if standing == Standing::Counted && !fits {
+        let pledged = line.pledge.map_or("", |pledge| self.reading.pledges[pledge].says.item);
+        let ratio = dimension(&line.says.quantity).and_then(|to| {
+            if dimension(&quantity) == Some(to) {
+                return Some(Ratio::ONE);
+            }
+            self.conversions.ratio(&[item.name.nation, shipment.nation], pledged, quantity.unit, to)
+        });
+        if standing == Standing::Counted && ratio.is_none() {
             item.standing = Standing::UnitUnknown;
             let detail =
                 format!("{} cannot be compared with the line's unit", crate::statement::visible(quantity.unit));
@@ -261,23 +325,24 @@ impl<'r, 'a> Gathering<'r, 'a> {
         } else {
             item.standing = standing;
         }
-        (Some(place), (item.standing == Standing::Counted).then_some(place))
+        (Some(place), ratio.filter(|_| item.standing == Standing::Counted).map(|ratio| (place, ratio)))
     }
 
     fn losses(&mut self, losses: &mut [Item<'a, LossReport<'a>>]) -> Vec<Option<usize>> {
         let mut places = Vec::with_capacity(losses.len());
         for (own, loss) in losses.iter_mut().enumerate() {
             let (reference, number, quantity) = (loss.says.shipment.clone(), loss.says.line, loss.says.quantity);
-            let whose =
-                find(&self.shipments, Kind::Shipment, &reference).map(|place| &self.reading.shipments[place].name);
+            let whose = find(&self.shipments, &reference).map(|place| &self.reading.shipments[place].name);
             if let Some(shipment) = whose.filter(|shipment| shipment.nation != loss.name.nation) {
-                places.push(find(&self.shipments, Kind::Shipment, &reference));
+                places.push(find(&self.shipments, &reference));
                 self.not_authorised(loss, shipment, &shipment.code);
                 continue;
             }
             let (place, counted) = self.counted_line(loss, &reference, number, quantity);
             places.push(place);
-            if let Some(line) = counted.filter(|_| loss.live()).and_then(|place| self.lines[place].get_mut(&number)) {
+            let Some((place, ratio)) = counted.filter(|_| loss.live()) else { continue };
+            if let Some(line) = self.lines[place].get_mut(&number) {
+                loss.says.quantity = up(loss.says.quantity, ratio, &line.says.quantity);
                 line.losses.push(own);
             }
         }
@@ -292,23 +357,67 @@ impl<'r, 'a> Gathering<'r, 'a> {
             if let Some((shipment, recipient)) = self.recipient(&reference, number)
                 && recipient.nation != receipt.name.nation
             {
-                places.push(find(&self.shipments, Kind::Shipment, &reference));
+                places.push(find(&self.shipments, &reference));
                 self.not_authorised(receipt, shipment, &recipient.code);
                 continue;
             }
             let (place, counted) = self.counted_line(receipt, &reference, number, quantity);
             places.push(place);
-            if let Some(line) = counted.filter(|_| receipt.live()).and_then(|place| self.lines[place].get_mut(&number))
-            {
+            let Some((place, ratio)) = counted.filter(|_| receipt.live()) else { continue };
+            if let Some(line) = self.lines[place].get_mut(&number) {
+                scale(&mut receipt.says, ratio, &line.says.quantity);
                 line.receipts.push(own);
             }
         }
         places
     }
 
+    fn returns(&mut self, returns: &mut [Item<'a, Return<'a>>]) {
+        for (own, back) in returns.iter_mut().enumerate() {
+            let (reference, number, quantity) = (back.says.shipment.clone(), back.says.line, back.says.quantity);
+            if let Some((shipment, recipient)) = self.recipient(&reference, number)
+                && recipient.nation != back.name.nation
+            {
+                self.not_authorised(back, shipment, &recipient.code);
+                continue;
+            }
+            let (_, counted) = self.counted_line(back, &reference, number, quantity);
+            let Some((place, ratio)) = counted.filter(|_| back.live()) else { continue };
+            if let Some(line) = self.lines[place].get_mut(&number) {
+                back.says.quantity = up(back.says.quantity, ratio, &line.says.quantity);
+                line.returns.push(own);
+            }
+        }
+    }
+
+    /// Returns the leaves for other items, by the place of the pledge they are for.
+    fn substitutes(&mut self, substitutes: &mut [Item<'a, AcceptSubstitute<'a>>]) -> BTreeMap<usize, Vec<usize>> {
+        let mut leaves: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (own, leave) in substitutes.iter_mut().enumerate() {
+            let found = find(&self.pledges, &leave.says.pledge);
+            let Some(place) = found.filter(|place| self.reading.pledges[*place].standing != Standing::Pending) else {
+                leave.standing = Standing::Pending;
+                let detail = "names a version of a pledge that is not here, or waits with it".to_owned();
+                self.flags.raise(FlagCode::Pending, [leave.name.clone()], [], detail);
+                continue;
+            };
+            let pledge = &self.reading.pledges[place];
+            let recipient = self.links.requirement_of[place].map(|place| &self.reading.requirements[place].name);
+            if let Some(recipient) = recipient.filter(|recipient| recipient.nation != leave.name.nation) {
+                leave.standing = Standing::NotAuthorised;
+                let detail = format!("a substitute is for the recipient, {}, to accept", recipient.code);
+                let names = [leave.name.clone(), pledge.name.clone()];
+                self.flags.raise(FlagCode::NotAuthorised, names, [], detail);
+            } else if leave.live() {
+                leaves.entry(place).or_default().push(own);
+            }
+        }
+        leaves
+    }
+
     /// Returns the shipment, and the requirement that says who receives a line of it.
     fn recipient(&self, reference: &Ref, number: u32) -> Option<(&'r Name, &'r Name)> {
-        let place = find(&self.shipments, Kind::Shipment, reference)?;
+        let place = find(&self.shipments, reference)?;
         let pledge = self.lines[place].get(&number)?.pledge?;
         let requirement = self.links.requirement_of[pledge]?;
         Some((&self.reading.shipments[place].name, &self.reading.requirements[requirement].name))
@@ -330,14 +439,16 @@ impl Closing<'_, '_> {
         let settled = sum.last || counts.counted > facts.dispatched;
         let difference = settled.then(|| signed(counts.counted) - signed(facts.dispatched));
         let still = facts.dispatched.saturating_sub(counts.counted + sum.lost);
+        // What goes back is what was not good, as far as that reaches; the rest is delivered no longer.
+        let unsaid = sum.returned.saturating_sub(counts.not_good()).min(counts.good());
+        let (good, not_good) = (counts.good() - unsaid, counts.not_good() + unsaid);
         if let Some(pledge) = line.pledge.filter(|_| line.standing == Standing::Counted) {
             let moved = &mut self.moved[pledge];
             moved.dispatched += facts.dispatched;
-            moved.good += counts.good();
-            moved.not_good += counts.not_good();
+            moved.good += good;
+            moved.not_good += not_good;
             moved.lost += sum.lost;
-            let difference = difference.filter(|difference| *difference != 0);
-            self.flag(shipment, number, pledge, facts, difference, &sum);
+            self.flag(shipment, number, pledge, facts, &sum);
         }
         LineRow {
             line: number,
@@ -350,13 +461,15 @@ impl Closing<'_, '_> {
             parcels: line.says.parcels.iter().map(|&parcel| parcel.to_owned()).collect(),
             dispatched: clamp(facts.dispatched),
             received: clamp(counts.counted),
-            good: clamp(counts.good()),
-            not_good: clamp(counts.not_good()),
+            good: clamp(good),
+            not_good: clamp(not_good),
+            returned: clamp(sum.returned),
             damaged: damage(&counts),
             wrong_item: clamp(counts.wrong_item),
             underweight: clamp(counts.underweight),
             lost: clamp(sum.lost),
             in_transit: clamp(still),
+            custody: BTreeMap::new(),
             last: sum.last,
             difference: difference
                 .map(|value| i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX })),
@@ -369,7 +482,6 @@ impl Closing<'_, '_> {
         number: u32,
         pledge: usize,
         facts: &LineFacts<'_, '_>,
-        difference: Option<i128>,
         sum: &super::line::LineSum,
     ) {
         let pledged = &self.reading.pledges[pledge].name;
@@ -379,13 +491,6 @@ impl Closing<'_, '_> {
             .map(|name| name.code.as_str())
             .or_else(|| facts.receipts.first().map(|receipt| receipt.name.code.as_str()));
         let names = || [shipment.clone(), pledged.clone()].into_iter().chain(receipts());
-        if let Some(difference) = difference {
-            let detail = format!(
-                "line {number}: {} counted, {} dispatched, difference {difference:+}",
-                sum.counts.counted, facts.dispatched
-            );
-            self.flags.raise(FlagCode::Discrepancy, names(), std::iter::once(&*shipment.code).chain(recipient), detail);
-        }
         if sum.duplicate {
             let detail = format!(
                 "line {number}: receipts that may count the same goods; the larger count is taken, a parcel once"
@@ -412,6 +517,36 @@ impl Closing<'_, '_> {
             self.flags.raise(FlagCode::LossContradicted, losses.chain(names()), [&*shipment.code], detail);
         }
     }
+}
+
+fn dimension(quantity: &Quantity<'_>) -> Option<Dimension> {
+    quantity.known_unit().map(|unit| unit.dimension)
+}
+
+/// Returns a quantity in the unit of `line`, rounded up.
+fn up<'a>(quantity: Quantity<'a>, ratio: Ratio, line: &Quantity<'a>) -> Quantity<'a> {
+    if ratio == Ratio::ONE {
+        return quantity;
+    }
+    Quantity { base: ratio.up(quantity.base).unwrap_or(crate::limits::QUANTITY_MAX), unit: line.unit }
+}
+
+/// Puts a receipt in the unit of `line`: what was counted rounded down, what of it was not good rounded up.
+fn scale<'a>(receipt: &mut Receipt<'a>, ratio: Ratio, line: &Quantity<'a>) {
+    if ratio == Ratio::ONE {
+        return;
+    }
+    let counted = ratio.down(receipt.counted.base).unwrap_or(0);
+    let up = |base: u64| ratio.up(base).unwrap_or(counted).min(counted);
+    let damaged = receipt.damaged;
+    receipt.damaged = Damage {
+        torn: up(damaged.torn),
+        stained: up(damaged.stained),
+        mouldy: up(damaged.mouldy),
+        other: up(damaged.other),
+    };
+    (receipt.wrong_item, receipt.underweight) = (up(receipt.wrong_item), up(receipt.underweight));
+    receipt.counted = Quantity { base: counted, unit: line.unit };
 }
 
 fn damage(counts: &Counts) -> Damage {

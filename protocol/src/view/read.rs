@@ -9,8 +9,10 @@ use crate::statement::current::current;
 use crate::statement::ledger::Ledger;
 use crate::statement::reference::Ref;
 use crate::statement::typed::{
-    Accept, Answer, Decline, Dispatch, Hub, LossReport, Observation, Place, Pledge, Profile, Propose, Receipt,
-    Requirement, Says, Shipment,
+    Accept, AcceptSubstitute, Allotment, Answer, Consent, ConsentRequest, Custody, Decline, Dispatch, Endorse, Fund,
+    FxTable, Hub, Inventory, ItemType, LossReport, Observation, Place, Pledge, Profile, Propose, Receipt, Requirement,
+    Return, Says, Settle, Shipment, SlotGrant, SlotRefuse, SlotRequest, SlotUse, StockLot, SuspendNotice, Topic,
+    TransitPermit, Trigger, UnitConversion, Valuation,
 };
 use crate::statement::{Kind, Status};
 use crate::table::{Record, Version};
@@ -55,8 +57,8 @@ impl<T> Item<'_, T> {
     }
 }
 
-/// Places of records of one kind, by nation and id.
-pub(super) type Index<'a> = BTreeMap<(NationId, &'a str), usize>;
+/// Places of records, by nation, kind and id.
+pub(super) type Index<'a> = BTreeMap<(NationId, Kind, &'a str), usize>;
 
 /// Everything read.
 #[derive(Default)]
@@ -74,6 +76,31 @@ pub(super) struct Reading<'a> {
     pub(super) observations: Vec<Item<'a, Observation<'a>>>,
     pub(super) proposals: Vec<Item<'a, Propose<'a>>>,
     pub(super) answers: Vec<Item<'a, Answer<'a>>>,
+    pub(super) item_types: Vec<Item<'a, ItemType<'a>>>,
+    pub(super) conversions: Vec<Item<'a, UnitConversion<'a>>>,
+    pub(super) valuations: Vec<Item<'a, Valuation<'a>>>,
+    pub(super) fx_tables: Vec<Item<'a, FxTable<'a>>>,
+    pub(super) topics: Vec<Item<'a, Topic<'a>>>,
+    pub(super) allotments: Vec<Item<'a, Allotment<'a>>>,
+    pub(super) permits: Vec<Item<'a, TransitPermit<'a>>>,
+    pub(super) endorsements: Vec<Item<'a, Endorse<'a>>>,
+    pub(super) lots: Vec<Item<'a, StockLot<'a>>>,
+    pub(super) funds: Vec<Item<'a, Fund<'a>>>,
+    pub(super) substitutes: Vec<Item<'a, AcceptSubstitute<'a>>>,
+    pub(super) consent_requests: Vec<Item<'a, ConsentRequest<'a>>>,
+    pub(super) consents: Vec<Item<'a, Consent<'a>>>,
+    pub(super) slot_requests: Vec<Item<'a, SlotRequest<'a>>>,
+    pub(super) slot_grants: Vec<Item<'a, SlotGrant>>,
+    pub(super) slot_refusals: Vec<Item<'a, SlotRefuse<'a>>>,
+    pub(super) slot_uses: Vec<Item<'a, SlotUse>>,
+    pub(super) hand_overs: Vec<Item<'a, Custody<'a>>>,
+    pub(super) take_overs: Vec<Item<'a, Custody<'a>>>,
+    pub(super) returns: Vec<Item<'a, Return<'a>>>,
+    pub(super) inventories: Vec<Item<'a, Inventory<'a>>>,
+    pub(super) settles: Vec<Item<'a, Settle<'a>>>,
+    pub(super) notices: Vec<Item<'a, SuspendNotice<'a>>>,
+    /// What the standby pledges among the pledges wait for.
+    pub(super) triggers: BTreeMap<(NationId, String), Trigger>,
     pub(super) invalid: Vec<InvalidRow>,
     /// When the first claimed time that is too far ahead is so no longer.
     skew_ends: Option<Timestamp>,
@@ -162,6 +189,33 @@ impl<'a> Reading<'a> {
             Says::Observation(says) => self.observations.push(item.saying(says)),
             Says::Propose(says) => self.proposals.push(item.saying(says)),
             Says::Answer(says) => self.answers.push(item.saying(says)),
+            Says::StandbyPledge(says) => {
+                self.triggers.insert((item.name.nation, item.name.id.clone()), says.on);
+                self.pledges.push(item.saying(says.pledge));
+            }
+            Says::ItemType(says) => self.item_types.push(item.saying(says)),
+            Says::UnitConversion(says) => self.conversions.push(item.saying(says)),
+            Says::Valuation(says) => self.valuations.push(item.saying(says)),
+            Says::FxTable(says) => self.fx_tables.push(item.saying(says)),
+            Says::Topic(says) => self.topics.push(item.saying(says)),
+            Says::Allotment(says) => self.allotments.push(item.saying(says)),
+            Says::TransitPermit(says) => self.permits.push(item.saying(says)),
+            Says::Endorse(says) => self.endorsements.push(item.saying(says)),
+            Says::StockLot(says) => self.lots.push(item.saying(says)),
+            Says::Fund(says) => self.funds.push(item.saying(says)),
+            Says::AcceptSubstitute(says) => self.substitutes.push(item.saying(says)),
+            Says::ConsentRequest(says) => self.consent_requests.push(item.saying(says)),
+            Says::Consent(says) => self.consents.push(item.saying(says)),
+            Says::SlotRequest(says) => self.slot_requests.push(item.saying(says)),
+            Says::SlotGrant(says) => self.slot_grants.push(item.saying(says)),
+            Says::SlotRefuse(says) => self.slot_refusals.push(item.saying(says)),
+            Says::SlotUse(says) => self.slot_uses.push(item.saying(says)),
+            Says::HandOver(says) => self.hand_overs.push(item.saying(says)),
+            Says::TakeOver(says) => self.take_overs.push(item.saying(says)),
+            Says::Return(says) => self.returns.push(item.saying(says)),
+            Says::Inventory(says) => self.inventories.push(item.saying(says)),
+            Says::Settle(says) => self.settles.push(item.saying(says)),
+            Says::SuspendNotice(says) => self.notices.push(item.saying(says)),
         }
     }
 
@@ -188,6 +242,29 @@ impl<'a> Reading<'a> {
         by_time(&mut self.observations);
         by_time(&mut self.proposals);
         by_time(&mut self.answers);
+        by_time(&mut self.item_types);
+        by_time(&mut self.conversions);
+        by_time(&mut self.valuations);
+        by_time(&mut self.fx_tables);
+        by_time(&mut self.topics);
+        by_time(&mut self.allotments);
+        by_time(&mut self.permits);
+        by_time(&mut self.endorsements);
+        by_time(&mut self.lots);
+        by_time(&mut self.funds);
+        by_time(&mut self.substitutes);
+        by_time(&mut self.consent_requests);
+        by_time(&mut self.consents);
+        by_time(&mut self.slot_requests);
+        by_time(&mut self.slot_grants);
+        by_time(&mut self.slot_refusals);
+        by_time(&mut self.slot_uses);
+        by_time(&mut self.hand_overs);
+        by_time(&mut self.take_overs);
+        by_time(&mut self.returns);
+        by_time(&mut self.inventories);
+        by_time(&mut self.settles);
+        by_time(&mut self.notices);
         self.requirements
             .sort_by(|a, b| urgency(Some(a)).cmp(&urgency(Some(b))).then_with(|| a.order().cmp(&b.order())));
         self.invalid.sort_by(|a, b| (a.time, &a.name).cmp(&(b.time, &b.name)));
@@ -197,7 +274,7 @@ impl<'a> Reading<'a> {
     pub(super) fn sort_pledges(&mut self) {
         let requirements = index(&self.requirements);
         let place = |pledge: &Item<'_, Pledge<'_>>| {
-            pledge.says.requirement.as_ref().and_then(|reference| find(&requirements, Kind::Requirement, reference))
+            pledge.says.requirement.as_ref().and_then(|reference| find(&requirements, reference))
         };
         let mut keyed: Vec<_> = std::mem::take(&mut self.pledges)
             .into_iter()
@@ -236,15 +313,19 @@ const SKEW_MS: u64 = 600_000;
 
 /// Indexes items by nation and id.
 pub(super) fn index<'i, T>(items: &'i [Item<'_, T>]) -> Index<'i> {
-    items.iter().enumerate().map(|(place, item)| ((item.name.nation, item.name.id.as_str()), place)).collect()
+    items
+        .iter()
+        .enumerate()
+        .map(|(place, item)| ((item.name.nation, item.name.kind, item.name.id.as_str()), place))
+        .collect()
 }
 
 /// Returns the place of the record a reference names.
-pub(super) fn find(index: &Index<'_>, kind: Kind, reference: &Ref) -> Option<usize> {
-    if reference.compartment != 0 || reference.kind != kind.name() {
+pub(super) fn find(index: &Index<'_>, reference: &Ref) -> Option<usize> {
+    if reference.compartment != 0 {
         return None;
     }
-    index.get(&(reference.nation, reference.id.as_str())).copied()
+    index.get(&(reference.nation, Kind::from_name(&reference.kind)?, reference.id.as_str())).copied()
 }
 
 /// The older versions of records, by envelope, indexed once for each record that is asked for.

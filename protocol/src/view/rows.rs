@@ -52,6 +52,8 @@ pub enum Standing {
     SameGoods,
     /// The requirement has lapsed, so offers to it do not count (C8).
     Lapsed,
+    /// A standby pledge whose withdrawal or pause has not come: contingent cover only (C30); what moved under it stands.
+    Standby,
 }
 
 impl Standing {
@@ -64,6 +66,7 @@ impl Standing {
             Self::UnitUnknown => "unit-unknown",
             Self::SameGoods => "same-goods",
             Self::Lapsed => "lapsed",
+            Self::Standby => "standby",
         }
     }
 }
@@ -125,6 +128,8 @@ pub struct Cover {
     pub offered_firm: u64,
     /// Sum of conditional F.
     pub offered_conditional: u64,
+    /// What standby pledges would add if what they wait for came; part of no gap.
+    pub contingent: u64,
     /// What D, T and O leave open.
     pub gap_firm: u64,
     /// What firm offers leave open of that.
@@ -237,8 +242,16 @@ pub struct RequirementRow {
     pub valid_until: Day,
     /// Crisis code.
     pub crisis: Option<String>,
+    /// By how much what arrives of a line may differ from what left.
+    pub tolerance: u64,
+    /// Codes of the nations that endorse it; advice only.
+    pub endorsed_by: Vec<String>,
     /// Its sums; a withdrawn, closed or lapsed one leaves no gap.
     pub cover: Cover,
+    /// Its cover over time.
+    pub phases: super::phase::Phases,
+    /// How much of which firm offer to accept so that its gap closes: places in [`super::View::pledges`]; a suggestion (C3).
+    pub suggested: Vec<(usize, u64)>,
     /// What else is true of it.
     pub overlays: Vec<Overlay>,
     /// The pledges that name it, in R8 order: places in [`super::View::pledges`].
@@ -331,16 +344,35 @@ pub struct PledgeRow {
     pub conditions: Vec<String>,
     /// Last day of the offer.
     pub expires: Option<Day>,
-    /// The stock it comes from.
+    /// The stock it comes from: a stock lot's reference in text, or a name.
     pub lot: Option<String>,
+    /// What a standby pledge waits for: `None` for a pledge.
+    pub waits: Option<Waits>,
     /// Nation whose consent a transfer needs.
     pub origin_nation: Option<String>,
     /// Numbers under which others know it.
     pub ext_refs: Vec<String>,
+    /// The state of the consent it needs; `None`: it needs none.
+    pub consent: Option<super::supply::ConsentState>,
+    /// What it is worth and who pays for it, where anybody says.
+    pub funding: Option<super::supply::Funding>,
     /// Its buckets. Those of a pledge that is not [`Standing::Counted`] are no part of its requirement's sums.
     pub buckets: Buckets,
+    /// Who holds what is under way of it, by its shipments' lines; shares are rounded up (C28).
+    pub custody: BTreeMap<NationId, u64>,
     /// Flags that name it, each code once.
     pub flags: Vec<FlagCode>,
+}
+
+/// What a standby pledge waits for; it counts once its row is no longer [`Standing::Standby`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// The withdrawal of this pledge, in text.
+    pub pledge: Option<String>,
+    /// That pledge's place in [`super::View::pledges`], if it is here.
+    pub pledge_row: Option<usize>,
+    /// The pause of this nation's pledges.
+    pub nation: Option<NationId>,
 }
 
 /// An acceptance.
@@ -501,6 +533,8 @@ pub struct InvalidRow {
 /// What a flag says (DOMAIN 2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FlagCode {
+    /// C1.
+    LotOverdrawn,
     /// C2.
     SameGoods,
     /// C3.
@@ -519,6 +553,20 @@ pub enum FlagCode {
     Surplus,
     /// C8.
     LapsedWithOffers,
+    /// C9.
+    HubOverbooked,
+    /// C9b: shares of a hub exceed its capacity, or a share was used beyond itself.
+    AllotmentExceeded,
+    /// C10.
+    HubClosed,
+    /// C11.
+    NoShow,
+    /// C12: goods left without the consent they need.
+    ConsentMissing,
+    /// C12: the consent was taken back.
+    ConsentWithdrawn,
+    /// C13.
+    RouteBlocked,
     /// C14.
     PossibleDuplicateReceipt,
     /// C15.
@@ -529,6 +577,8 @@ pub enum FlagCode {
     Substitution,
     /// C18.
     UnitUnknown,
+    /// C19: a chain says two things (spec 4.5.4).
+    Equivocation,
     /// C20.
     SelfConflict,
     /// C21.
@@ -541,6 +591,16 @@ pub enum FlagCode {
     LateArrival,
     /// C25.
     RivalProposal,
+    /// C27.
+    Suspended,
+    /// C28: released and not taken over within the leg's time.
+    CustodyOpen,
+    /// C28: what was released is not what was taken.
+    CustodyDiscrepancy,
+    /// C28: taken, and never released.
+    CustodyUnilateral,
+    /// C29: a key was retired and what it wrote after is disavowed.
+    KeyRetired,
     /// The fields break the table of kinds (spec 4.19).
     Invalid,
     /// What is pinned was taken out by a fork or a cut (spec 4.5.4).
@@ -551,6 +611,7 @@ impl FlagCode {
     /// The code in output.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::LotOverdrawn => "lot-overdrawn",
             Self::SameGoods => "same-goods",
             Self::OverSubscribed => "over-subscribed",
             Self::OverAccepted => "over-accepted",
@@ -560,17 +621,30 @@ impl FlagCode {
             Self::ChangedSince => "changed-since",
             Self::Surplus => "surplus",
             Self::LapsedWithOffers => "lapsed-with-offers",
+            Self::HubOverbooked => "hub-overbooked",
+            Self::AllotmentExceeded => "allotment-exceeded",
+            Self::HubClosed => "hub-closed",
+            Self::NoShow => "no-show",
+            Self::ConsentMissing => "consent-missing",
+            Self::ConsentWithdrawn => "consent-withdrawn",
+            Self::RouteBlocked => "route-blocked",
             Self::PossibleDuplicateReceipt => "possible-duplicate-receipt",
             Self::Discrepancy => "discrepancy",
             Self::LossContradicted => "loss-contradicted",
             Self::Substitution => "substitution",
             Self::UnitUnknown => "unit-unknown",
+            Self::Equivocation => "equivocation",
             Self::SelfConflict => "self-conflict",
             Self::Pending => "pending",
             Self::ClockSkew => "clock-skew",
             Self::NotAuthorised => "not-authorised",
             Self::LateArrival => "late-arrival",
             Self::RivalProposal => "rival-proposal",
+            Self::Suspended => "suspended",
+            Self::CustodyOpen => "custody-open",
+            Self::CustodyDiscrepancy => "custody-discrepancy",
+            Self::CustodyUnilateral => "custody-unilateral",
+            Self::KeyRetired => "key-retired",
             Self::Invalid => "invalid",
             Self::DisavowedReference => "disavowed-reference",
         }
@@ -579,6 +653,7 @@ impl FlagCode {
     /// The case of DOMAIN 2.6, or the rule, that raises it.
     pub const fn case(self) -> &'static str {
         match self {
+            Self::LotOverdrawn => "C1",
             Self::SameGoods => "C2",
             Self::OverSubscribed => "C3",
             Self::OverAccepted => "C4",
@@ -587,17 +662,27 @@ impl FlagCode {
             Self::ChangedSince => "R4",
             Self::Surplus => "C7",
             Self::LapsedWithOffers => "C8",
+            Self::HubOverbooked => "C9",
+            Self::AllotmentExceeded => "C9b",
+            Self::HubClosed => "C10",
+            Self::NoShow => "C11",
+            Self::ConsentMissing | Self::ConsentWithdrawn => "C12",
+            Self::RouteBlocked => "C13",
             Self::PossibleDuplicateReceipt => "C14",
             Self::Discrepancy => "C15",
             Self::LossContradicted => "C16",
             Self::Substitution => "C17",
             Self::UnitUnknown => "C18",
+            Self::Equivocation => "C19",
             Self::SelfConflict => "C20",
             Self::Pending => "C21",
             Self::ClockSkew => "C22",
             Self::NotAuthorised => "C23",
             Self::LateArrival => "C24",
             Self::RivalProposal => "C25",
+            Self::Suspended => "C27",
+            Self::CustodyOpen | Self::CustodyDiscrepancy | Self::CustodyUnilateral => "C28",
+            Self::KeyRetired => "C29",
             Self::Invalid => "4.19",
             Self::DisavowedReference => "4.5.4",
         }

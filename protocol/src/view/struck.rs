@@ -2,6 +2,7 @@
 
 use super::flags::Flags;
 use super::rows::{FlagCode, Name};
+use crate::chain::EnvelopeStanding;
 use crate::statement::Kind;
 use crate::statement::current::current;
 use crate::statement::ledger::Ledger;
@@ -11,11 +12,40 @@ use crate::value::{Fields, Value};
 /// What its writer had seen, which is no reference of the statement itself (R7).
 const SEEN: &str = "seen";
 
+/// Records that a flag names of what one author wrote.
+const NAMED_MAX: usize = 16;
+
+/// Raises a flag for every author whose chain forked (C19) or whose key was retired below what it wrote (C29): what is
+/// suspended or disavowed is named and counts nowhere.
+fn flag_authors(ledger: &Ledger<'_>, flags: &mut Flags) {
+    for ((author, standing), envelopes) in ledger.struck_by() {
+        let code = match standing {
+            EnvelopeStanding::Suspended => FlagCode::Equivocation,
+            EnvelopeStanding::Disavowed => FlagCode::KeyRetired,
+            EnvelopeStanding::PostRemoval | EnvelopeStanding::Accepted | EnvelopeStanding::Unlinked => continue,
+        };
+        let nation = ledger.code(&author.nation);
+        let mut names = Vec::new();
+        for envelope in envelopes.iter().take(NAMED_MAX) {
+            for (kind, id) in ledger.struck_writes(envelope) {
+                let Some(kind) = Kind::from_name(&kind) else { continue };
+                names.push(Name { code: nation.clone(), kind, id, version: *envelope, nation: author.nation });
+            }
+        }
+        names.truncate(NAMED_MAX);
+        let count = envelopes.len();
+        let detail =
+            format!("{count} envelopes of node {} are {} and count nowhere", author.key.short(), standing.code());
+        flags.raise(code, names, [&*nation], detail);
+    }
+}
+
 /// Raises a flag on every statement that pins a version which was taken out, or names a record of which nothing else is left.
 pub(super) fn flag(ledger: &Ledger<'_>, flags: &mut Flags) {
     if ledger.nothing_struck() {
         return;
     }
+    flag_authors(ledger, flags);
     let mut records = None;
     for (nation, table) in ledger.tables() {
         for ((kind, id), record) in table.records() {

@@ -311,6 +311,47 @@ fn c18_units_that_cannot_be_compared_leave_a_line_uncounted() {
 }
 
 #[test]
+fn c19_a_node_that_says_two_things_at_once_counts_with_neither() {
+    let mut world = World::new();
+    let need = requirement(&mut world, 1000);
+    let before = world.west("DEU", pledge(&need, 100));
+    world.cut();
+    // The same node, at the same place of its chain, on either side.
+    let west = world.west("DEU", pledge(&need, 300));
+    let east = world.east("DEU", pledge(&need, 400));
+    let view = world.heal(NOW);
+    assert_eq!(view.pledges.len(), 1, "what is suspended counts nowhere");
+    assert_eq!(view.pledge(&before).buckets.offered_firm, 100, "what both had seen stands");
+    view.one_flag(FlagCode::Equivocation, &[&west, &east], &["DEU"]);
+    // The nation's roster clears it: it keeps what went before, and says the rest again.
+    world.retire("DEU", 0, 1);
+    let view = world.heal(NOW);
+    assert!(view.flagged(FlagCode::Equivocation).is_empty());
+    world.west("DEU2", pledge(&need, 300));
+    assert_eq!(world.heal(NOW).requirement(&need).cover.offered_firm, 400);
+}
+
+#[test]
+fn c29_what_a_retired_key_wrote_after_the_cut_counts_nowhere() {
+    let mut world = World::new();
+    let need = requirement(&mut world, 1000);
+    let kept = world.west("DEU", pledge(&need, 100));
+    let unsaid = world.west("DEU", pledge(&need, 300));
+    let taken = world.west("UKR", accept(&unsaid));
+    world.cut();
+    world.retire("DEU", 0, 1);
+    let view = world.heal(NOW);
+    assert_eq!((view.pledges.len(), view.pledge(&kept).buckets.offered_firm), (1, 100));
+    view.one_flag(FlagCode::KeyRetired, &[&unsaid], &["DEU"]);
+    view.one_flag(FlagCode::DisavowedReference, &[&taken], &["UKR"]);
+    assert_eq!(view.requirement(&need).cover.gap_firm, 1000);
+    // The nation says it again with another key.
+    let restated = world.west("DEU2", pledge(&need, 300));
+    world.west("UKR", json!({"kind":"accept","record":taken,"fields":{"pledge":restated}}));
+    assert_eq!(world.heal(NOW).requirement(&need).cover.to_ship, 300);
+}
+
+#[test]
 fn c20_two_sites_revise_one_record() {
     let mut world = World::new();
     let need = requirement(&mut world, 1000);

@@ -11,3 +11,5 @@ mod properties;
 mod stage;
 mod decisions;
 mod silence;
+mod supply;
+mod passage;

@@ -2,7 +2,7 @@
 
 use comity_protocol::evaluate::{Element, State, evaluate};
 use comity_protocol::guard::DraftWrite;
-use comity_protocol::ids::{EnvelopeId, NationId, Timestamp};
+use comity_protocol::ids::{EnvelopeId, NationId, Timestamp, Tip};
 use comity_protocol::statement::draft::{Draft, DraftError};
 use comity_protocol::statement::ledger::{Ledger, Snapshot};
 use comity_protocol::statement::prepare::{Entry, Prepared, prepare};
@@ -117,6 +117,16 @@ impl World {
 
     pub fn east(&mut self, site: &str, draft: Json) -> String {
         self.say(Side::East, site, draft)
+    }
+
+    /// Lets both sides hear of a nation's next roster, which retires one of its nodes after `kept` of its envelopes.
+    pub fn retire(&mut self, code: &str, node: usize, kept: u64) {
+        let (nation, _) = self.site(code);
+        let author = self.alliance.nations[nation].nodes[node].author;
+        let cut = self.west.chain(&author).and_then(|chain| chain.accepted(kept)).map_or(Tip::NONE, |held| held.tip());
+        let roster = self.alliance.retire(nation, node, cut);
+        self.west.admit(vec![Element::Control(roster.clone())]);
+        self.east.admit(vec![Element::Control(roster)]);
     }
 
     /// Returns the version of a record that one side counts.

@@ -18,15 +18,23 @@ pub(super) fn fill(entry: &Entry<'_>, kind: Kind, id: &str, fields: &mut Fields)
     let revision = entry.draft.record.is_some();
     let found = match kind {
         // Nothing can answer what was not said yet.
-        Kind::Requirement | Kind::Pledge | Kind::Shipment | Kind::Propose if !revision => Vec::new(),
-        Kind::Requirement => answers(entry, &[Kind::Pledge], "requirement", &own),
-        Kind::Pledge => answers(entry, &[Kind::Accept, Kind::Decline], "pledge", &own),
+        Kind::Requirement | Kind::Shipment | Kind::Propose if !revision => Vec::new(),
+        Kind::Requirement => answers(entry, &Kind::PLEDGES, "requirement", &own),
+        // A pledge made in sight of one's own pause stands in spite of it (C27).
+        Kind::Pledge | Kind::StandbyPledge => {
+            let mut found = notices(entry, entry.nation);
+            if revision {
+                found.extend(answers(entry, &[Kind::Accept, Kind::Decline], "pledge", &own));
+            }
+            found
+        }
+        Kind::Accept => reference(fields, "pledge").map_or_else(Vec::new, |pledge| notices(entry, pledge.nation)),
+        Kind::SuspendNotice => taken(entry),
         Kind::Shipment => answers(entry, &[Kind::Receipt], "shipment", &own),
         Kind::Propose => answers(entry, &Kind::ANSWERS, "proposal", &own),
         Kind::Receipt | Kind::LossReport => fellows(entry, &own, fields),
         Kind::Profile
         | Kind::Hub
-        | Kind::Accept
         | Kind::Decline
         | Kind::Dispatch
         | Kind::Observation
@@ -34,7 +42,29 @@ pub(super) fn fill(entry: &Entry<'_>, kind: Kind, id: &str, fields: &mut Fields)
         | Kind::Assent
         | Kind::Object
         | Kind::Reserve
-        | Kind::RequestExtension => Vec::new(),
+        | Kind::RequestExtension
+        | Kind::ItemType
+        | Kind::UnitConversion
+        | Kind::Valuation
+        | Kind::FxTable
+        | Kind::Topic
+        | Kind::Allotment
+        | Kind::TransitPermit
+        | Kind::Endorse
+        | Kind::StockLot
+        | Kind::Fund
+        | Kind::AcceptSubstitute
+        | Kind::ConsentRequest
+        | Kind::Consent
+        | Kind::SlotRequest
+        | Kind::SlotGrant
+        | Kind::SlotRefuse
+        | Kind::SlotUse
+        | Kind::HandOver
+        | Kind::TakeOver
+        | Kind::Return
+        | Kind::Inventory
+        | Kind::Settle => Vec::new(),
     };
     // Refreshed whole in each revision: nothing seen before is ever unseen, since nothing is deleted (R6).
     let named: Vec<Vec<u8>> = match fields.get("seen") {
@@ -68,6 +98,36 @@ fn answers(entry: &Entry<'_>, kinds: &[Kind], field: &str, record: &Ref) -> Vec<
         }
     }
     found
+}
+
+/// Returns a nation's notices of a pause, each pinned to the version that counts.
+fn notices(entry: &Entry<'_>, nation: NationId) -> Vec<Ref> {
+    let records =
+        entry.ledger.table(&nation).into_iter().flat_map(|table| table.records_of(Kind::SuspendNotice.name()));
+    let pinned = |(id, record): (&str, &crate::table::Record)| {
+        let now = current_op(Kind::SuspendNotice, record).and_then(|op| record.versions.get(&op))?;
+        Some(Ref::floating(nation, Kind::SuspendNotice, id).pinned(now.source.envelope))
+    };
+    records.filter_map(pinned).collect()
+}
+
+/// Returns the acceptances of the nation's own pledges.
+fn taken(entry: &Entry<'_>) -> Vec<Ref> {
+    let Some(own) = entry.ledger.table(&entry.nation) else { return Vec::new() };
+    let mut found = Vec::new();
+    for kind in Kind::PLEDGES {
+        for (id, _) in own.records_of(kind.name()) {
+            found.extend(answers(entry, &[Kind::Accept], "pledge", &Ref::floating(entry.nation, kind, id)));
+        }
+    }
+    found
+}
+
+fn reference(fields: &Fields, name: &str) -> Option<Ref> {
+    match fields.get(name) {
+        Some(Value::Bytes(bytes)) => Ref::decode(bytes).ok(),
+        _ => None,
+    }
 }
 
 /// Returns the receipts of the same shipment line that are known here.

@@ -1,5 +1,8 @@
 //! What a draft refers to: it fills in what was left out, and decides whether the nation may write it at all.
 
+mod chain;
+mod decision;
+
 use std::collections::BTreeMap;
 
 use super::Entry;
@@ -8,7 +11,7 @@ use crate::statement::current::current;
 use crate::statement::draft::{DraftError, DraftProblem};
 use crate::statement::reference::Ref;
 use crate::statement::schema::Role;
-use crate::statement::typed::{Pledge, Requirement, Says, Shipment, Statement};
+use crate::statement::typed::{ConsentRequest, Pledge, Requirement, Says, Shipment, SlotRequest, Statement};
 use crate::statement::units::Unit;
 use crate::statement::{Kind, Status};
 use crate::value::{Fields, Value};
@@ -26,6 +29,8 @@ pub(super) struct Targets<'a> {
     requirement: Option<Target<Requirement<'a>>>,
     pledge: Option<Target<Pledge<'a>>>,
     shipment: Option<Target<Shipment<'a>>>,
+    consent_request: Option<Target<ConsentRequest<'a>>>,
+    slot_request: Option<Target<SlotRequest<'a>>>,
     /// The line of the shipment a loss report or receipt is about.
     line: Option<u32>,
     /// The kind of the statement itself.
@@ -53,6 +58,17 @@ impl<'a> Targets<'a> {
         if let Some(reference) = reference(fields, "pledge") {
             targets.pledge = pledge(entry, "pledge", reference)?;
         }
+        if let Some(reference) = reference(fields, "request") {
+            let (status, statement) = read(entry, "request", &reference)?;
+            match statement.says {
+                Says::ConsentRequest(says) => {
+                    targets.pledge = pledge(entry, "request", says.pledge.clone())?;
+                    targets.consent_request = Some(Target { reference, status, says });
+                }
+                Says::SlotRequest(says) => targets.slot_request = Some(Target { reference, status, says }),
+                _ => {}
+            }
+        }
         let asked = reference(fields, "requirement")
             .or_else(|| targets.pledge.as_ref().and_then(|pledge| pledge.says.requirement.clone()));
         if let Some(reference) = asked {
@@ -67,9 +83,9 @@ impl<'a> Targets<'a> {
     /// The unit of what the statement's quantity is compared with.
     pub(super) fn unit(&self) -> Option<Unit> {
         match self.kind? {
-            Kind::Pledge => self.requirement.as_ref()?.says.quantity.known_unit(),
-            Kind::Accept => self.pledge.as_ref()?.says.quantity.known_unit(),
-            Kind::LossReport | Kind::Receipt => {
+            Kind::Pledge | Kind::StandbyPledge => self.requirement.as_ref()?.says.quantity.known_unit(),
+            Kind::Accept | Kind::Consent => self.pledge.as_ref()?.says.quantity.known_unit(),
+            Kind::LossReport | Kind::Receipt | Kind::Return | Kind::Settle => {
                 self.shipment.as_ref()?.says.lines.get(&self.line?)?.quantity.known_unit()
             }
             Kind::Profile
@@ -84,7 +100,27 @@ impl<'a> Targets<'a> {
             | Kind::Assent
             | Kind::Object
             | Kind::Reserve
-            | Kind::RequestExtension => None,
+            | Kind::RequestExtension
+            | Kind::ItemType
+            | Kind::UnitConversion
+            | Kind::Valuation
+            | Kind::FxTable
+            | Kind::Topic
+            | Kind::Allotment
+            | Kind::TransitPermit
+            | Kind::Endorse
+            | Kind::StockLot
+            | Kind::Fund
+            | Kind::AcceptSubstitute
+            | Kind::ConsentRequest
+            | Kind::SlotRequest
+            | Kind::SlotGrant
+            | Kind::SlotRefuse
+            | Kind::SlotUse
+            | Kind::HandOver
+            | Kind::TakeOver
+            | Kind::Inventory
+            | Kind::SuspendNotice => None,
         }
     }
 
@@ -96,10 +132,11 @@ impl<'a> Targets<'a> {
 
     /// Fills in what the draft left out.
     pub(super) fn fill(&self, kind: Kind, fields: &mut Fields) {
+        let stated = fields.contains_key("quantity");
         let mut fill = |name: &str, value: Option<Value>| fill_in(fields, name, value);
         let text = |text: &str| Value::Text(text.to_owned());
         match kind {
-            Kind::Pledge => {
+            Kind::Pledge | Kind::StandbyPledge => {
                 fill("item", self.requirement.as_ref().map(|requirement| text(requirement.says.item)));
                 fill("unit", self.requirement.as_ref().map(|requirement| text(requirement.says.quantity.unit)));
             }
@@ -108,7 +145,13 @@ impl<'a> Targets<'a> {
                 fill("quantity", self.pledge.as_ref().map(|pledge| Value::Uint(pledge.says.quantity.base)));
                 fill("unit", self.pledge.as_ref().map(|pledge| text(pledge.says.quantity.unit)));
             }
-            Kind::LossReport | Kind::Receipt => fill("unit", self.unit().map(|unit| text(unit.symbol))),
+            Kind::LossReport | Kind::Receipt | Kind::Return | Kind::Settle => {
+                fill("unit", self.unit().map(|unit| text(unit.symbol)));
+            }
+            Kind::Consent if stated => {
+                fill("unit", self.unit().map(|unit| text(unit.symbol)));
+            }
+            Kind::SlotGrant => fill("tonnes", self.slot_request.as_ref().map(|asked| Value::Uint(asked.says.tonnes))),
             Kind::Requirement => fill("priority", Some(Value::Uint(crate::statement::typed::PRIORITY_DEFAULT.into()))),
             Kind::Propose => {
                 let hash = match fields.get("text") {
@@ -127,23 +170,65 @@ impl<'a> Targets<'a> {
             | Kind::Assent
             | Kind::Object
             | Kind::Reserve
-            | Kind::RequestExtension => {}
+            | Kind::RequestExtension
+            | Kind::ItemType
+            | Kind::UnitConversion
+            | Kind::Valuation
+            | Kind::FxTable
+            | Kind::Topic
+            | Kind::Allotment
+            | Kind::TransitPermit
+            | Kind::Endorse
+            | Kind::StockLot
+            | Kind::Fund
+            | Kind::AcceptSubstitute
+            | Kind::ConsentRequest
+            | Kind::Consent
+            | Kind::SlotRequest
+            | Kind::SlotRefuse
+            | Kind::SlotUse
+            | Kind::HandOver
+            | Kind::TakeOver
+            | Kind::Inventory
+            | Kind::SuspendNotice => {}
         }
     }
 
     /// Checks roles (R2), and that what a live statement refers to stands.
     pub(super) fn allow(&self, entry: &Entry<'_>, kind: Kind, fields: &Fields, live: bool) -> Result<(), DraftError> {
         match kind {
-            Kind::Pledge => self.standing_requirement(entry, live),
-            Kind::Accept | Kind::Decline => {
+            Kind::Pledge | Kind::StandbyPledge => self.standing_requirement(entry, live),
+            Kind::Accept => {
                 self.recipient(entry, "pledge")?;
-                match &self.pledge {
-                    Some(pledge) if live && kind == Kind::Accept => {
-                        stands(entry, "pledge", &pledge.reference, pledge.status)
-                    }
-                    _ => Ok(()),
-                }
+                self.standing_pledge(entry, live)
             }
+            Kind::Decline | Kind::AcceptSubstitute => self.recipient(entry, "pledge"),
+            Kind::Fund => self.standing_pledge(entry, live),
+            Kind::ConsentRequest => {
+                if let Some(pledge) = &self.pledge {
+                    only(entry, "pledge", Role::Donor, pledge.reference.nation)?;
+                }
+                self.standing_pledge(entry, live)
+            }
+            Kind::Consent => match &self.consent_request {
+                Some(asked) => only(entry, "request", Role::Origin, asked.says.origin),
+                None => Ok(()),
+            },
+            Kind::Allotment => chain::allotment(entry, fields, live),
+            Kind::SlotRequest => self.shipper(entry, fields),
+            Kind::SlotGrant | Kind::SlotRefuse => match &self.slot_request {
+                Some(asked) => {
+                    only(entry, "request", Role::Host, asked.says.hub.nation)?;
+                    if live { stands(entry, "request", &asked.reference, asked.status) } else { Ok(()) }
+                }
+                None => Ok(()),
+            },
+            Kind::SlotUse => chain::slot_use(entry, fields),
+            Kind::HandOver => self.on_the_way(entry, Role::Giving, fields),
+            Kind::TakeOver => self.on_the_way(entry, Role::Taking, fields),
+            Kind::Settle => self.party(entry),
+            Kind::Return | Kind::Inventory => self.recipient(entry, "shipment"),
+            Kind::SuspendNotice => chain::own_records(entry, fields),
             Kind::Shipment => consignor_of_lines(entry, fields, live),
             Kind::Dispatch | Kind::LossReport => {
                 let Some(shipment) = &self.shipment else { return Ok(()) };
@@ -154,17 +239,35 @@ impl<'a> Targets<'a> {
                 Ok(())
             }
             Kind::Receipt => self.recipient(entry, "shipment"),
-            Kind::Propose => proposer(entry, fields),
+            Kind::Propose => decision::proposer(entry, fields),
             Kind::Seen | Kind::Assent | Kind::Object | Kind::Reserve | Kind::RequestExtension => {
-                participant(entry, kind, fields)
+                decision::participant(entry, kind, fields)
             }
-            Kind::Profile | Kind::Hub | Kind::Requirement | Kind::Observation => Ok(()),
+            Kind::Profile
+            | Kind::Hub
+            | Kind::Requirement
+            | Kind::Observation
+            | Kind::ItemType
+            | Kind::UnitConversion
+            | Kind::Valuation
+            | Kind::FxTable
+            | Kind::Topic
+            | Kind::TransitPermit
+            | Kind::Endorse
+            | Kind::StockLot => Ok(()),
         }
     }
 
     fn standing_requirement(&self, entry: &Entry<'_>, live: bool) -> Result<(), DraftError> {
         match &self.requirement {
             Some(requirement) if live => stands(entry, "requirement", &requirement.reference, requirement.status),
+            _ => Ok(()),
+        }
+    }
+
+    fn standing_pledge(&self, entry: &Entry<'_>, live: bool) -> Result<(), DraftError> {
+        match &self.pledge {
+            Some(pledge) if live => stands(entry, "pledge", &pledge.reference, pledge.status),
             _ => Ok(()),
         }
     }
@@ -180,54 +283,6 @@ impl<'a> Targets<'a> {
 fn fill_in(fields: &mut Fields, name: &str, value: Option<Value>) {
     if let (false, Some(value)) = (fields.contains_key(name), value) {
         fields.insert(name.to_owned(), value);
-    }
-}
-
-/// Only a nation among the participants proposes.
-fn proposer(entry: &Entry<'_>, fields: &Fields) -> Result<(), DraftError> {
-    let Some(Value::Map(participants)) = fields.get("participants") else { return Ok(()) };
-    let own = Value::Bytes(entry.nation.as_bytes().to_vec());
-    if participants.values().any(|named| *named == own) {
-        return Ok(());
-    }
-    let named = participants.values().filter_map(|value| match value {
-        Value::Bytes(bytes) => Some(NationId::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?)),
-        _ => None,
-    });
-    let nation = codes(entry, named);
-    Err(DraftError::at("participants", DraftProblem::Role { role: Role::Participant, nation }))
-}
-
-fn codes(entry: &Entry<'_>, nations: impl Iterator<Item = NationId>) -> String {
-    let mut codes: Vec<String> = nations.map(|nation| entry.ledger.code(&nation)).collect();
-    codes.sort_unstable();
-    codes.join(" ")
-}
-
-/// Only a participant answers, each once: an extension, and an assent, are asked for and given one time.
-fn participant(entry: &Entry<'_>, kind: Kind, fields: &Fields) -> Result<(), DraftError> {
-    let Some(proposal) = reference(fields, "proposal") else { return Ok(()) };
-    let (status, statement) = read(entry, "proposal", &proposal)?;
-    let Says::Propose(says) = statement.says else { return Ok(()) };
-    if !says.participants.contains(&entry.nation) {
-        let nation = codes(entry, says.participants.iter().copied());
-        return Err(DraftError::at("proposal", DraftProblem::Role { role: Role::Participant, nation }));
-    }
-    stands(entry, "proposal", &proposal, status)?;
-    if !matches!(kind, Kind::RequestExtension | Kind::Assent) || entry.draft.record.is_some() {
-        return Ok(());
-    }
-    let bytes = Value::Bytes(proposal.encode());
-    let table = entry.ledger.table(&entry.nation);
-    let mut own = table.into_iter().flat_map(|table| table.records_of(kind.name()));
-    let earlier =
-        own.find(|(_, record)| record.versions.values().any(|version| version.fields.get("proposal") == Some(&bytes)));
-    match earlier {
-        Some((id, _)) => {
-            let record = entry.ledger.text(&Ref::floating(entry.nation, kind, id));
-            Err(DraftError::at("proposal", DraftProblem::Twice { record }))
-        }
-        None => Ok(()),
     }
 }
 
@@ -267,6 +322,7 @@ fn pledge<'a>(entry: &Entry<'a>, field: &str, reference: Ref) -> Result<Option<T
     let (status, statement) = read(entry, field, &reference)?;
     Ok(match statement.says {
         Says::Pledge(says) => Some(Target { reference, status, says }),
+        Says::StandbyPledge(says) => Some(Target { reference, status, says: says.pledge }),
         _ => None,
     })
 }
@@ -303,6 +359,13 @@ fn read<'a>(entry: &Entry<'a>, field: &str, reference: &Ref) -> Result<(Status, 
         _ => now.statement,
     };
     Ok((status, statement.map_err(|_| broken())?))
+}
+
+fn number(fields: &Fields, name: &str) -> Option<usize> {
+    match fields.get(name) {
+        Some(Value::Uint(number)) => usize::try_from(*number).ok(),
+        _ => None,
+    }
 }
 
 fn reference(fields: &Fields, name: &str) -> Option<Ref> {

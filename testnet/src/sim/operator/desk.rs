@@ -152,7 +152,31 @@ impl<'a> Desk<'a> {
                     | Kind::Assent
                     | Kind::Object
                     | Kind::Reserve
-                    | Kind::RequestExtension => true,
+                    | Kind::RequestExtension
+                    | Kind::ItemType
+                    | Kind::UnitConversion
+                    | Kind::Valuation
+                    | Kind::FxTable
+                    | Kind::Topic
+                    | Kind::Allotment
+                    | Kind::TransitPermit
+                    | Kind::Endorse
+                    | Kind::StockLot
+                    | Kind::StandbyPledge
+                    | Kind::Fund
+                    | Kind::AcceptSubstitute
+                    | Kind::ConsentRequest
+                    | Kind::Consent
+                    | Kind::SlotRequest
+                    | Kind::SlotGrant
+                    | Kind::SlotRefuse
+                    | Kind::SlotUse
+                    | Kind::HandOver
+                    | Kind::TakeOver
+                    | Kind::Return
+                    | Kind::Inventory
+                    | Kind::Settle
+                    | Kind::SuspendNotice => true,
                 };
                 let mut fields = all;
                 fields.retain(|name, _| keeps(name));
@@ -216,8 +240,37 @@ impl<'a> Desk<'a> {
             }
             Kind::LossReport | Kind::Receipt => self.arrival(kind, &mut fields)?,
             Kind::Observation => self.observation(&mut fields),
-            // Decisions take days: they have tests of their own.
-            Kind::Propose | Kind::Seen | Kind::Assent | Kind::Object | Kind::Reserve | Kind::RequestExtension => {
+            // Decisions take days: they have tests of their own. So have the kinds beside the way from a need to a receipt.
+            Kind::Propose
+            | Kind::Seen
+            | Kind::Assent
+            | Kind::Object
+            | Kind::Reserve
+            | Kind::RequestExtension
+            | Kind::ItemType
+            | Kind::UnitConversion
+            | Kind::Valuation
+            | Kind::FxTable
+            | Kind::Topic
+            | Kind::Allotment
+            | Kind::TransitPermit
+            | Kind::Endorse
+            | Kind::StockLot
+            | Kind::StandbyPledge
+            | Kind::Fund
+            | Kind::AcceptSubstitute
+            | Kind::ConsentRequest
+            | Kind::Consent
+            | Kind::SlotRequest
+            | Kind::SlotGrant
+            | Kind::SlotRefuse
+            | Kind::SlotUse
+            | Kind::HandOver
+            | Kind::TakeOver
+            | Kind::Return
+            | Kind::Inventory
+            | Kind::Settle
+            | Kind::SuspendNotice => {
                 return None;
             }
         }
