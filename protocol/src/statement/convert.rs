@@ -72,6 +72,29 @@ impl Converter<'_> {
                 let text = text(value).ok_or_else(|| wants("a reference"))?;
                 Ok(Value::Bytes(self.reference(path, &text, kinds, pin)?.encode()))
             }
+            FieldType::Place
+            | FieldType::Lot
+            | FieldType::StockNumber
+            | FieldType::Rate
+            | FieldType::Nation
+            | FieldType::Hash => self.named(path, holds, value),
+            FieldType::List(each, _) => self.list(path, each, value),
+            FieldType::Map(each, _) => {
+                let DraftValue::Map(map) = value else { return Err(wants("values by name")) };
+                map.iter()
+                    .map(|(key, value)| Ok((key.clone(), self.value(&format!("{path}.{key}"), each, value)?)))
+                    .collect::<Result<Fields, DraftError>>()
+                    .map(Value::Map)
+            }
+            FieldType::Lines(_) => self.lines(path, value),
+            FieldType::Group(specs) => self.group(path, specs, value),
+        }
+    }
+
+    /// Returns the value of a field that names something outside the statement.
+    fn named(&self, path: &str, holds: &FieldType, value: &DraftValue) -> Result<Value, DraftError> {
+        let wants = |what| DraftError::at(path, DraftProblem::Wants(what));
+        match *holds {
             FieldType::Place => {
                 let text = text(value).ok_or_else(|| wants("a hub's reference or the name of a region"))?;
                 match text.parse::<RefText>() {
@@ -108,16 +131,23 @@ impl Converter<'_> {
                 let bytes = text(value).and_then(|text| crate::ids::unhex(&text)).filter(|bytes| bytes.len() == 32);
                 Ok(Value::Bytes(bytes.ok_or_else(|| wants("64 hexadecimal digits"))?))
             }
-            FieldType::List(each, _) => self.list(path, each, value),
-            FieldType::Map(each, _) => {
-                let DraftValue::Map(map) = value else { return Err(wants("values by name")) };
-                map.iter()
-                    .map(|(key, value)| Ok((key.clone(), self.value(&format!("{path}.{key}"), each, value)?)))
-                    .collect::<Result<Fields, DraftError>>()
-                    .map(Value::Map)
-            }
-            FieldType::Lines(_) => self.lines(path, value),
-            FieldType::Group(specs) => self.group(path, specs, value),
+            FieldType::Text(_)
+            | FieldType::Choice(_)
+            | FieldType::Quantity
+            | FieldType::Part
+            | FieldType::Unit
+            | FieldType::Integer(..)
+            | FieldType::Money
+            | FieldType::Currency
+            | FieldType::Degrees(_)
+            | FieldType::Day
+            | FieldType::Moment
+            | FieldType::Flag
+            | FieldType::Reference(..)
+            | FieldType::List(..)
+            | FieldType::Map(..)
+            | FieldType::Lines(_)
+            | FieldType::Group(_) => Err(wants("a name")),
         }
     }
 

@@ -45,50 +45,7 @@ fn coverage(kind: Kind, statement: &Result<Statement<'_>, Invalid>) -> (u8, i128
     let statement = match statement {
         Ok(statement) if statement.status == Status::Live => statement,
         Ok(_) | Err(_) => {
-            return match kind {
-                // Without the statement there is more cover, so it comes last.
-                Kind::Requirement
-                | Kind::Decline
-                | Kind::LossReport
-                | Kind::SlotRefuse
-                | Kind::Return
-                | Kind::SuspendNotice => (3, 0),
-                Kind::Profile
-                | Kind::Hub
-                | Kind::Pledge
-                | Kind::Accept
-                | Kind::Shipment
-                | Kind::Dispatch
-                | Kind::Receipt
-                | Kind::Observation
-                | Kind::Propose
-                | Kind::Seen
-                | Kind::Assent
-                | Kind::Object
-                | Kind::Reserve
-                | Kind::RequestExtension
-                | Kind::ItemType
-                | Kind::UnitConversion
-                | Kind::Valuation
-                | Kind::FxTable
-                | Kind::Topic
-                | Kind::Allotment
-                | Kind::TransitPermit
-                | Kind::Endorse
-                | Kind::StockLot
-                | Kind::StandbyPledge
-                | Kind::Fund
-                | Kind::AcceptSubstitute
-                | Kind::ConsentRequest
-                | Kind::Consent
-                | Kind::SlotRequest
-                | Kind::SlotGrant
-                | Kind::SlotUse
-                | Kind::HandOver
-                | Kind::TakeOver
-                | Kind::Inventory
-                | Kind::Settle => NOTHING,
-            };
+            return if absent_covers(kind) { (3, 0) } else { NOTHING };
         }
     };
     let sum = |parts: &mut dyn Iterator<Item = u64>| parts.map(i128::from).sum::<i128>();
@@ -147,5 +104,52 @@ fn coverage(kind: Kind, statement: &Result<Statement<'_>, Invalid>) -> (u8, i128
         | Says::TakeOver(_)
         | Says::Inventory(_)
         | Says::Settle(_) => NOTHING,
+    }
+}
+
+/// Whether there is more cover without a statement of this kind, so that one which does not stand comes last.
+const fn absent_covers(kind: Kind) -> bool {
+    match kind {
+        Kind::Requirement
+        | Kind::Decline
+        | Kind::LossReport
+        | Kind::SlotRefuse
+        | Kind::Return
+        | Kind::SuspendNotice => true,
+        Kind::Profile
+        | Kind::Hub
+        | Kind::Pledge
+        | Kind::Accept
+        | Kind::Shipment
+        | Kind::Dispatch
+        | Kind::Receipt
+        | Kind::Observation
+        | Kind::Propose
+        | Kind::Seen
+        | Kind::Assent
+        | Kind::Object
+        | Kind::Reserve
+        | Kind::RequestExtension
+        | Kind::ItemType
+        | Kind::UnitConversion
+        | Kind::Valuation
+        | Kind::FxTable
+        | Kind::Topic
+        | Kind::Allotment
+        | Kind::TransitPermit
+        | Kind::Endorse
+        | Kind::StockLot
+        | Kind::StandbyPledge
+        | Kind::Fund
+        | Kind::AcceptSubstitute
+        | Kind::ConsentRequest
+        | Kind::Consent
+        | Kind::SlotRequest
+        | Kind::SlotGrant
+        | Kind::SlotUse
+        | Kind::HandOver
+        | Kind::TakeOver
+        | Kind::Inventory
+        | Kind::Settle => false,
     }
 }

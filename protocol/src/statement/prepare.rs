@@ -118,7 +118,7 @@ fn fields(entry: &Entry<'_>, kind: Kind, id: &str, mut fields: Fields) -> Result
     convert(&converter, spec, draft, &mut fields, is_reference)?;
     let targets = Targets::of(entry, kind, &fields)?;
     converter.line_units = targets.line_units();
-    converter.unit = own_unit(draft, &mut fields, &targets)?;
+    converter.unit = own_unit(entry, &mut fields, &targets)?;
     convert(&converter, spec, draft, &mut fields, |holds| !is_reference(holds))?;
     forget_stale_text(kind, draft, &mut fields);
     targets.fill(kind, &mut fields);
@@ -192,7 +192,8 @@ fn convert(
 }
 
 /// Returns the unit of the statement's quantities: as typed now, as typed before, or that of what it refers to.
-fn own_unit(draft: &Draft, fields: &mut Fields, targets: &Targets<'_>) -> Result<Option<Unit>, DraftError> {
+fn own_unit(entry: &Entry<'_>, fields: &mut Fields, targets: &Targets<'_>) -> Result<Option<Unit>, DraftError> {
+    let draft = entry.draft;
     let before = match fields.get("unit") {
         Some(Value::Text(text)) => Unit::find(text),
         _ => None,
@@ -201,7 +202,10 @@ fn own_unit(draft: &Draft, fields: &mut Fields, targets: &Targets<'_>) -> Result
         None | Some(DraftValue::Null) => None,
         Some(value) => Some(unit("unit", value)?),
     };
-    if let (Some(typed), Some(other)) = (typed, targets.unit()) {
+    // A unit of another dimension will do where a nation says what it comes to (C18).
+    if let (Some(typed), Some(other)) = (typed, targets.unit())
+        && !targets.convertible(entry, typed, other)
+    {
         same_dimension("unit", typed, other)?;
     }
     let restated = draft.fields.contains_key("quantity") || draft.fields.contains_key("counted");

@@ -64,7 +64,7 @@ pub(super) fn link<'a>(reading: &mut Reading<'a>, grounds: &Grounds<'_, 'a>, fla
     let dimension = |pledge: &Item<'_, Pledge<'_>>| dimension(pledge.says.quantity.known_unit());
     let stated = reading.pledges.iter().map(|pledge| (pledge.says.quantity.base, dimension(pledge))).collect();
     let requirement_of = link_pledges(reading, grounds.conversions, flags);
-    let paused = reading.pledges.iter().map(|pledge| pausing(grounds.pauses, pledge).is_some()).collect();
+    let paused: Vec<bool> = reading.pledges.iter().map(|pledge| pausing(grounds.pauses, pledge).is_some()).collect();
     wait(reading, grounds.pauses, &paused, flags);
     let mut links = Links {
         requirement_of,
@@ -105,7 +105,7 @@ fn pausing<'p, 'a>(pauses: &'p Pauses<'a>, pledge: &Item<'_, Pledge<'_>>) -> Opt
 }
 
 /// Lets standby pledges wait whose withdrawal or pause has not come (C30).
-fn wait(reading: &mut Reading<'_>, pauses: &Pauses<'_>, paused: &Vec<bool>, flags: &mut Flags) {
+fn wait(reading: &mut Reading<'_>, pauses: &Pauses<'_>, paused: &[bool], flags: &mut Flags) {
     let mut gone: Vec<(usize, Standing)> = Vec::new();
     let pledges = index(&reading.pledges);
     for (place, pledge) in reading.pledges.iter().enumerate() {

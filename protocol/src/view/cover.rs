@@ -200,16 +200,7 @@ pub(super) fn requirement(
         surplus: clamp(surplus),
     };
     let offers = add.offered_firm + add.offered_conditional;
-    let state = match requirement.status {
-        Status::Withdrawn => RequirementState::Withdrawn,
-        Status::Closed => RequirementState::Closed,
-        Status::Live if lapsed => RequirementState::Lapsed,
-        Status::Live if add.delivered >= quantity => RequirementState::Fulfilled,
-        Status::Live if gap_firm == 0 => RequirementState::Covered,
-        Status::Live if firm > 0 => RequirementState::PartCovered,
-        Status::Live if offers > 0 => RequirementState::Offered,
-        Status::Live => RequirementState::Open,
-    };
+    let state = state(requirement.status, lapsed, &add, quantity, gap_firm);
     let mut overlays = Vec::new();
     let open = requirement.live() && !lapsed;
     if open && !fulfilled && requirement.says.needed_by.is_some_and(|day| day.passed(as_of)) {
@@ -225,6 +216,20 @@ pub(super) fn requirement(
     let phases = phasing.of(requirement, valid_until, need, sums.pledges);
     let suggested = phasing.split(sums.pledges, gap_firm);
     Covered { state, valid_until, cover, overlays, phases, suggested }
+}
+
+fn state(status: Status, lapsed: bool, add: &Adding, quantity: u128, gap_firm: u128) -> RequirementState {
+    let firm = add.delivered + add.in_transit + add.to_ship;
+    match status {
+        Status::Withdrawn => RequirementState::Withdrawn,
+        Status::Closed => RequirementState::Closed,
+        Status::Live if lapsed => RequirementState::Lapsed,
+        Status::Live if add.delivered >= quantity => RequirementState::Fulfilled,
+        Status::Live if gap_firm == 0 => RequirementState::Covered,
+        Status::Live if firm > 0 => RequirementState::PartCovered,
+        Status::Live if add.offered_firm + add.offered_conditional > 0 => RequirementState::Offered,
+        Status::Live => RequirementState::Open,
+    }
 }
 
 /// The pledges of a reading, apart from its requirements.

@@ -199,6 +199,9 @@ pub(super) fn pass<'a>(
     Passage { slots, allotments: rows, permits }
 }
 
+/// A grant in its order: priority and first day of its request, R8's other keys, its place, and that of its request.
+type Waiting<'w> = (u8, Day, (Timestamp, &'w str, &'w str), usize, usize);
+
 /// What became of each share.
 struct Shares {
     hub: Vec<Option<usize>>,
@@ -490,7 +493,7 @@ impl<'r, 'a> Pass<'r, 'a> {
         answers: &Answers,
         used: &BTreeSet<usize>,
     ) -> Vec<SlotRow> {
-        let mut queue: Vec<(u8, Day, (Timestamp, &str, &str), usize, usize)> = Vec::new();
+        let mut queue: Vec<Waiting<'_>> = Vec::new();
         for (at, own) in &answers.grants {
             let says = &requests[*at].says;
             let order = |grant: &usize| (says.priority, says.from, grants[*grant].order(), *grant, *at);
@@ -535,25 +538,22 @@ impl<'r, 'a> Pass<'r, 'a> {
         let row = |(at, request): (usize, &Item<'a, SlotRequest<'a>>)| {
             let hub = self.hub(&request.says.hub);
             let closed = hub.is_some_and(|hub| self.closed(hub, (request.says.from, request.says.to)));
-            let given = granted.get(&at);
+            let given = granted.get(&at).copied();
             let state = if !request.live() {
                 SlotState::Released
             } else if closed && answers.grants.contains_key(&at) {
                 SlotState::Void
-            } else if given.is_some_and(|tonnes| *tonnes > 0) && used.contains(&at) {
-                SlotState::Used
-            } else if given == Some(&0) {
-                SlotState::NoShow
-            } else if bumped.contains(&at) {
-                SlotState::Bumped
-            } else if given.is_some() {
-                SlotState::Granted
-            } else if answers.refused.contains(&at) {
-                SlotState::Refused
             } else {
-                SlotState::Requested
+                match given {
+                    Some(0) => SlotState::NoShow,
+                    Some(_) if used.contains(&at) => SlotState::Used,
+                    _ if bumped.contains(&at) => SlotState::Bumped,
+                    Some(_) => SlotState::Granted,
+                    None if answers.refused.contains(&at) => SlotState::Refused,
+                    None => SlotState::Requested,
+                }
             };
-            self.slot(request, hub, state, given.copied().unwrap_or(0))
+            self.slot(request, hub, state, given.unwrap_or(0))
         };
         requests.iter().enumerate().map(row).collect()
     }

@@ -175,7 +175,11 @@ impl<'a> Reading<'a> {
             standing: Standing::Counted,
             says: (),
         };
-        match statement.says {
+        self.keep(item, statement.says);
+    }
+
+    fn keep(&mut self, item: Item<'a, ()>, says: Says<'a>) {
+        match says {
             Says::Profile(says) => self.profiles.push(item.saying(says)),
             Says::Hub(says) => self.hubs.push(item.saying(says)),
             Says::Requirement(says) => self.requirements.push(item.saying(says)),

@@ -123,7 +123,7 @@ pub(super) fn rows(states: &States<'_, '_>) -> Vec<StatementRow> {
     let custody = |says: &Custody<'_>| {
         let at = find(&shipments, &says.shipment)?;
         let leg = states.held.shipments[at].legs.get(usize::try_from(says.leg).ok()?)?;
-        Some(if says.hub.is_some() { leg.hub } else { leg.carrier }).map(CustodyState::name)
+        Some(CustodyState::name(if says.hub.is_some() { leg.hub } else { leg.carrier }))
     };
     rows.extend(with(&reading.hand_overs, |_, says| custody(says)));
     rows.extend(with(&reading.take_overs, |_, says| custody(says)));

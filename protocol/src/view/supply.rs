@@ -236,7 +236,7 @@ impl<'r, 'g, 'a> Consents<'r, 'g, 'a> {
             if !dispatch.live() || dispatch.standing != Standing::Counted {
                 continue;
             }
-            for line in shipment.into_iter().flat_map(|shipment| &ground.movement.lines[*shipment]) {
+            for line in shipment.iter().flat_map(|shipment| &ground.movement.lines[*shipment]) {
                 let left = dispatch.says.lines.as_ref().is_none_or(|lines| lines.contains_key(&line.line));
                 if let Some(pledge) = line.pledge_row.filter(|_| left && line.standing == Standing::Counted) {
                     dispatched.entry(pledge).or_default().push(at);

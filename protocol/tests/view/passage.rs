@@ -39,7 +39,7 @@ fn share<'v>(view: &'v View, reference: &str) -> &'v AllotmentRow {
 }
 
 /// DOMAIN P7.
-fn hubs_hold(view: &View) {
+pub fn hubs_hold(view: &View) {
     for (at, hub) in view.hubs.iter().enumerate() {
         for (mode, capacity) in &hub.capacity {
             let slots = view.slots.iter().filter(|slot| slot.hub_row == Some(at) && slot.mode == *mode);

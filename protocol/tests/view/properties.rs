@@ -1,6 +1,9 @@
 //! DOMAIN 2.11 over random histories of nodes that have not heard everything.
 
+use std::collections::BTreeMap;
+
 use comity_protocol::ids::Timestamp;
+use comity_protocol::statement::Kind;
 use comity_protocol::testing::FOUNDED_MS;
 use comity_protocol::view::View;
 use comity_protocol::view::coverage::coverage;
@@ -23,10 +26,10 @@ struct Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step =
-        (0..14_u8, any::<u16>(), 1..1_500_u64, 1..3_u8, 0..6_usize).prop_map(|(what, which, quantity, node, deaf)| {
+        (0..40_u8, any::<u16>(), 1..1_500_u64, 1..3_u8, 0..6_usize).prop_map(|(what, which, quantity, node, deaf)| {
             Step { what, which: which.into(), quantity, node, deaf: deaf.saturating_sub(2) }
         });
-    proptest::collection::vec(step, 1..28)
+    proptest::collection::vec(step, 1..40)
 }
 
 #[derive(Default)]
@@ -36,6 +39,13 @@ struct Said {
     accepts: Vec<String>,
     shipments: Vec<String>,
     receipts: Vec<String>,
+    others: BTreeMap<&'static str, Vec<String>>,
+}
+
+impl Said {
+    fn other(&self, kind: &str, which: usize) -> Option<String> {
+        pick(self.others.get(kind)?, which)
+    }
 }
 
 fn pick(list: &[String], which: usize) -> Option<String> {
@@ -48,8 +58,33 @@ fn writer(reference: &str) -> &'static str {
 
 /// Takes one step; one that the entry refuses is not taken.
 fn take(paper: &mut Paper, said: &mut Said, step: &Step) -> Option<()> {
+    let (code, draft) = match step.what {
+        0..=13 => first(said, step)?,
+        14..=25 => behind(said, step)?,
+        _ => beside(said, step)?,
+    };
+    let revision = draft.get("record").is_some();
+    let seen = paper.writes.len().saturating_sub(step.deaf);
+    let reference = paper.say_blind(code, step.node, seen, draft)?;
+    let kind = reference.split('/').nth(1)?;
+    let list = match kind {
+        "requirement" => &mut said.requirements,
+        "pledge" | "standby_pledge" => &mut said.pledges,
+        "accept" => &mut said.accepts,
+        "shipment" => &mut said.shipments,
+        "receipt" => &mut said.receipts,
+        other => said.others.entry(Kind::from_name(other)?.name()).or_default(),
+    };
+    if !revision {
+        list.push(reference);
+    }
+    Some(())
+}
+
+/// From a need to a receipt.
+fn first(said: &Said, step: &Step) -> Option<(&'static str, Json)> {
     let donor = CODES[1 + step.which % 3];
-    let (code, draft): (&str, Json) = match step.what {
+    Some(match step.what {
         0 => (
             "UKR",
             json!({"kind":"requirement","fields":{"item":"pump","class":"IV","quantity":step.quantity,"unit":"each"}}),
@@ -102,22 +137,111 @@ fn take(paper: &mut Paper, said: &mut Said, step: &Step) -> Option<()> {
             "damaged":{"torn":step.quantity / 7},"final":step.quantity.is_multiple_of(3),
             "parcels": if step.quantity.is_multiple_of(2) { json!(["a", format!("b{}", step.quantity % 3)]) } else { json!([]) }}}),
         ),
-    };
-    let revision = draft.get("record").is_some();
-    let seen = paper.writes.len().saturating_sub(step.deaf);
-    let reference = paper.say_blind(code, step.node, seen, draft)?;
-    let list = match reference.split('/').nth(1)? {
-        "requirement" => &mut said.requirements,
-        "pledge" => &mut said.pledges,
-        "accept" => &mut said.accepts,
-        "shipment" => &mut said.shipments,
-        "receipt" => &mut said.receipts,
-        _ => return Some(()),
-    };
-    if !revision {
-        list.push(reference);
-    }
-    Some(())
+    })
+}
+
+/// What stands behind a pledge.
+fn behind(said: &Said, step: &Step) -> Option<(&'static str, Json)> {
+    let donor = CODES[1 + step.which % 3];
+    let need = || pick(&said.requirements, step.which);
+    let pledge = || pick(&said.pledges, step.which);
+    let quantity = step.quantity;
+    Some(match step.what {
+        14 => (donor, json!({"kind":"stock_lot","fields":{"item":"pump","quantity":quantity,"unit":"each"}})),
+        15 | 16 => {
+            let lot = said.other("stock_lot", step.which)?;
+            (writer(&lot), json!({"kind":"pledge","fields":{"requirement":need()?,"quantity":quantity,"lot":lot}}))
+        }
+        17 => {
+            (donor, json!({"kind":"pledge","fields":{"requirement":need()?,"quantity":quantity,"origin_nation":"FRA"}}))
+        }
+        18 => {
+            let pledge = pledge()?;
+            (writer(&pledge), json!({"kind":"consent_request","fields":{"pledge":pledge,"origin":"FRA"}}))
+        }
+        19 => (
+            "FRA",
+            json!({"kind":"consent","fields":{"request":said.other("consent_request", step.which)?,"quantity":quantity,"unit":"each"}}),
+        ),
+        20 => (
+            "FRA",
+            json!({"kind":"consent","record":said.other("consent", step.which)?,"status": if quantity.is_multiple_of(2) { "withdrawn" } else { "live" }}),
+        ),
+        21 => (
+            donor,
+            json!({"kind":"standby_pledge","fields":{"on_pledge":pledge()?,"requirement":need()?,"quantity":quantity,"on_nation":CODES[1 + (step.which + 1) % 3]}}),
+        ),
+        22 => (
+            donor,
+            json!({"kind":"suspend_notice","fields":{"from":if quantity.is_multiple_of(2) { "2026-01-01" } else { "2026-01-22" }}}),
+        ),
+        23 => {
+            let notice = said.other("suspend_notice", step.which)?;
+            (writer(&notice), json!({"kind":"suspend_notice","record":notice,"status":"withdrawn"}))
+        }
+        24 => (donor, json!({"kind":"fund","fields":{"pledge":pledge()?,"amount":quantity,"currency":"EUR"}})),
+        _ => (
+            "UKR",
+            json!({"kind":"accept_substitute","fields":{"pledge":pledge()?,"item":"motor","per":step.which % 5 + 1,"counts":2}}),
+        ),
+    })
+}
+
+/// The way, and what goes beside it.
+fn beside(said: &Said, step: &Step) -> Option<(&'static str, Json)> {
+    let nation = CODES[step.which % 4];
+    let quantity = step.quantity;
+    let days = ["2026-01-02", "2026-01-21", "2026-01-22", "2026-01-23"];
+    let (from, to) = (days[step.which % 4], days[(step.which % 4).max(usize::try_from(quantity % 4).ok()?)]);
+    let shipment = || pick(&said.shipments, step.which);
+    Some(match step.what {
+        26 => {
+            (nation, json!({"kind":"hub","fields":{"name":"a place","hub_kind":"rail","capacity":{"rail":quantity}}}))
+        }
+        27 => {
+            let hub = said.other("hub", step.which)?;
+            let status = if quantity.is_multiple_of(5) { "closed" } else { "live" };
+            (writer(&hub), json!({"kind":"hub","record":hub,"status":status,"fields":{"capacity":{"rail":quantity}}}))
+        }
+        28 | 29 => (
+            nation,
+            json!({"kind":"slot_request","fields":{"hub":said.other("hub", step.which)?,"mode":"rail","tonnes":quantity,"from":from,"to":to,"priority":1 + step.which % 4}}),
+        ),
+        30 | 31 => {
+            let request = said.other("slot_request", step.which)?;
+            (nation, json!({"kind":"slot_grant","fields":{"request":request}}))
+        }
+        32 => {
+            let request = said.other("slot_request", step.which)?;
+            (writer(&request), json!({"kind":"slot_use","fields":{"request":request,"day":from,"tonnes":1}}))
+        }
+        33 => (
+            nation,
+            json!({"kind":"allotment","fields":{"hub":said.other("hub", step.which)?,"nation":CODES[(step.which + 1) % 4],"mode":"rail","tonnes":quantity,"from":from,"to":to}}),
+        ),
+        34 => {
+            let share = said.other("allotment", step.which)?;
+            let hub = said.other("hub", step.which)?;
+            (
+                nation,
+                json!({"kind":"allotment","fields":{"hub":hub,"part_of":share,"nation":CODES[(step.which + 1) % 4],"mode":"rail","tonnes":quantity,"from":from,"to":to}}),
+            )
+        }
+        35 => {
+            let shipment = shipment()?;
+            (
+                writer(&shipment),
+                json!({"kind":"shipment","record":shipment,"fields":{"legs":[{"from":"a","to":"b","carrier":nation,"eta":from,"custody_hours":1 + quantity % 50}]}}),
+            )
+        }
+        36 => (nation, json!({"kind":"hand_over","fields":{"shipment":shipment()?,"leg":0}})),
+        37 => (nation, json!({"kind":"take_over","fields":{"shipment":shipment()?,"leg":0}})),
+        38 => ("UKR", json!({"kind":"return","fields":{"shipment":shipment()?,"line":0,"quantity":quantity}})),
+        _ => (
+            nation,
+            json!({"kind":"settle","fields":{"shipment":shipment()?,"line":0,"dispatched":quantity,"received":quantity / 2}}),
+        ),
+    })
 }
 
 fn history(steps: &[Step]) -> (Paper, Said) {
@@ -185,10 +309,12 @@ proptest! {
         let before = paper.view(NOW);
         let Some(pledge) = pick(&said.pledges, which.into()) else { return Ok(()) };
         let row = before.pledges.iter().find(|row| row.head.name.to_string() == pledge).expect("a pledge");
-        if !row.ext_refs.is_empty() || row.head.surviving > 1 {
+        let waited_for = before.pledges.iter().any(|other| other.waits.as_ref().is_some_and(|waits| waits.pledge.as_ref() == Some(&pledge)));
+        // Nor unless it leaves stock or consent to another pledge, or a standby pledge waits for just this.
+        if !row.ext_refs.is_empty() || row.head.surviving > 1 || row.lot.is_some() || row.consent.is_some() || waited_for {
             return Ok(());
         }
-        paper.say(writer(&pledge), json!({"kind":"pledge","record":pledge,"status":"withdrawn"}));
+        paper.say(writer(&pledge), json!({"kind":row.head.name.kind.name(),"record":pledge,"status":"withdrawn"}));
         for ((name, after), (_, then)) in gaps(&paper.view(NOW)).into_iter().zip(gaps(&before)) {
             prop_assert!(after >= then, "{name}: {then} became {after}");
         }
@@ -233,6 +359,29 @@ proptest! {
         }
     }
 
+    /// P7, with the shares of hubs beside the slots.
+    #[test]
+    fn what_is_granted_fits_the_hub(steps in steps(), days in 0..24_u64) {
+        let (paper, _) = history(&steps);
+        crate::passage::hubs_hold(&paper.view(Timestamp(NOW.0 + days * Timestamp::DAY_MS)));
+    }
+
+    /// P4: what one nation says changes nothing of what others said, only what it counts for.
+    #[test]
+    fn no_nation_changes_what_another_said(steps in steps(), who in 0..4_usize) {
+        let (paper, _) = history(&steps);
+        let leaver = nation(CODES[who]);
+        let mut without = paper.clone();
+        without.writes.retain(|(nation, _, _)| *nation != leaver);
+        let facts = |view: &View| {
+            let heads = crate::world::heads(view).into_iter().filter(|head| head.name.nation != leaver);
+            let mut facts: Vec<_> = heads.map(|head| (head.name.clone(), head.time, head.status, head.surviving)).collect();
+            facts.sort();
+            facts
+        };
+        prop_assert_eq!(facts(&paper.view(NOW)), facts(&without.view(NOW)));
+    }
+
     /// P11.
     #[test]
     fn between_two_deadlines_nothing_changes(steps in steps(), early in 3_600_000..86_400_000_u64, late in 3_600_000..86_400_000_u64) {
@@ -274,7 +423,7 @@ proptest! {
         let leaver = nation(CODES[who]);
         for (before, after) in coverage(&view, None).into_iter().zip(coverage(&view, Some(leaver))) {
             prop_assert!(after.gap_firm >= before.gap_firm);
-            let silent = view.pledges.iter().all(|pledge| pledge.head.name.nation != leaver);
+            let silent = view.pledges.iter().all(|pledge| pledge.head.name.nation != leaver && !pledge.custody.contains_key(&leaver));
             prop_assert!(!silent || after == before);
         }
         for row in &view.requirements {

@@ -9,7 +9,7 @@ use comity_protocol::statement::prepare::{Entry, Prepared, prepare};
 use comity_protocol::testing::{FOUNDED_MS, TestAlliance, TestEnvelope};
 use comity_protocol::value::record_id_from;
 use comity_protocol::view::goods::ShipmentRow;
-use comity_protocol::view::rows::{Flag, FlagCode, PledgeRow, RequirementRow};
+use comity_protocol::view::rows::{Flag, FlagCode, Head, PledgeRow, RequirementRow};
 use comity_protocol::view::{View, export, view};
 use serde_json::Value as Json;
 
@@ -198,6 +198,22 @@ pub fn check_identities(view: &View) {
         assert_eq!(cover.gap_if_all, cover.gap_after_offers.saturating_sub(cover.offered_conditional));
         assert!(cover.gap_firm == 0 || cover.surplus == 0);
     }
+}
+
+/// Returns the heads of all statements shown, whatever their kind.
+pub fn heads(view: &View) -> Vec<&Head> {
+    let mut heads: Vec<&Head> = Vec::new();
+    heads.extend(view.requirements.iter().map(|row| &row.head));
+    heads.extend(view.pledges.iter().map(|row| &row.head));
+    heads.extend(view.accepts.iter().map(|row| &row.head));
+    heads.extend(view.declines.iter().map(|row| &row.head));
+    heads.extend(view.shipments.iter().map(|row| &row.head));
+    heads.extend(view.dispatches.iter().map(|row| &row.head));
+    heads.extend(view.losses.iter().map(|row| &row.head));
+    heads.extend(view.receipts.iter().map(|row| &row.head));
+    heads.extend(view.hubs.iter().map(|row| &row.head));
+    heads.extend(view.statements.iter().map(|row| &row.head));
+    heads
 }
 
 /// Ways to look at a view.

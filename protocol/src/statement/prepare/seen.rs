@@ -14,25 +14,50 @@ const FILLED_MAX: usize = 256;
 
 /// Adds what is known here to `seen`, after what the draft itself names.
 pub(super) fn fill(entry: &Entry<'_>, kind: Kind, id: &str, fields: &mut Fields) {
-    let own = Ref::floating(entry.nation, kind, id);
+    let found = found(entry, kind, &Ref::floating(entry.nation, kind, id), fields);
+    // Refreshed whole in each revision: nothing seen before is ever unseen, since nothing is deleted (R6).
+    let named: Vec<Vec<u8>> = match fields.get("seen") {
+        Some(Value::Map(seen)) if entry.draft.fields.contains_key("seen") => seen
+            .values()
+            .filter_map(|value| if let Value::Bytes(bytes) = value { Some(bytes.clone()) } else { None })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let filled = found.into_iter().map(|reference| reference.encode()).filter(|bytes| !named.contains(bytes));
+    let filled: Vec<Vec<u8>> = filled.take(FILLED_MAX).collect();
+    let all: Fields = named
+        .into_iter()
+        .chain(filled)
+        .enumerate()
+        .map(|(place, bytes)| (place.to_string(), Value::Bytes(bytes)))
+        .collect();
+    if all.is_empty() {
+        fields.remove("seen");
+    } else {
+        fields.insert("seen".to_owned(), Value::Map(all));
+    }
+}
+
+/// Returns what a node knows here that its statement is about.
+fn found(entry: &Entry<'_>, kind: Kind, own: &Ref, fields: &Fields) -> Vec<Ref> {
     let revision = entry.draft.record.is_some();
-    let found = match kind {
+    match kind {
         // Nothing can answer what was not said yet.
         Kind::Requirement | Kind::Shipment | Kind::Propose if !revision => Vec::new(),
-        Kind::Requirement => answers(entry, &Kind::PLEDGES, "requirement", &own),
+        Kind::Requirement => answers(entry, &Kind::PLEDGES, "requirement", own),
         // A pledge made in sight of one's own pause stands in spite of it (C27).
         Kind::Pledge | Kind::StandbyPledge => {
             let mut found = notices(entry, entry.nation);
             if revision {
-                found.extend(answers(entry, &[Kind::Accept, Kind::Decline], "pledge", &own));
+                found.extend(answers(entry, &[Kind::Accept, Kind::Decline], "pledge", own));
             }
             found
         }
         Kind::Accept => reference(fields, "pledge").map_or_else(Vec::new, |pledge| notices(entry, pledge.nation)),
         Kind::SuspendNotice => taken(entry),
-        Kind::Shipment => answers(entry, &[Kind::Receipt], "shipment", &own),
-        Kind::Propose => answers(entry, &Kind::ANSWERS, "proposal", &own),
-        Kind::Receipt | Kind::LossReport => fellows(entry, &own, fields),
+        Kind::Shipment => answers(entry, &[Kind::Receipt], "shipment", own),
+        Kind::Propose => answers(entry, &Kind::ANSWERS, "proposal", own),
+        Kind::Receipt | Kind::LossReport => fellows(entry, own, fields),
         Kind::Profile
         | Kind::Hub
         | Kind::Decline
@@ -65,27 +90,6 @@ pub(super) fn fill(entry: &Entry<'_>, kind: Kind, id: &str, fields: &mut Fields)
         | Kind::Return
         | Kind::Inventory
         | Kind::Settle => Vec::new(),
-    };
-    // Refreshed whole in each revision: nothing seen before is ever unseen, since nothing is deleted (R6).
-    let named: Vec<Vec<u8>> = match fields.get("seen") {
-        Some(Value::Map(seen)) if entry.draft.fields.contains_key("seen") => seen
-            .values()
-            .filter_map(|value| if let Value::Bytes(bytes) = value { Some(bytes.clone()) } else { None })
-            .collect(),
-        _ => Vec::new(),
-    };
-    let filled = found.into_iter().map(|reference| reference.encode()).filter(|bytes| !named.contains(bytes));
-    let filled: Vec<Vec<u8>> = filled.take(FILLED_MAX).collect();
-    let all: Fields = named
-        .into_iter()
-        .chain(filled)
-        .enumerate()
-        .map(|(place, bytes)| (place.to_string(), Value::Bytes(bytes)))
-        .collect();
-    if all.is_empty() {
-        fields.remove("seen");
-    } else {
-        fields.insert("seen".to_owned(), Value::Map(all));
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Entry;
 use crate::ids::NationId;
+use crate::statement::conversion::Conversions;
 use crate::statement::current::current;
 use crate::statement::draft::{DraftError, DraftProblem};
 use crate::statement::reference::Ref;
@@ -122,6 +123,30 @@ impl<'a> Targets<'a> {
             | Kind::Inventory
             | Kind::SuspendNotice => None,
         }
+    }
+
+    /// Whether a nation that the view asks says what quantities in one unit come to in the other's dimension (C18).
+    pub(super) fn convertible(&self, entry: &Entry<'_>, unit: Unit, other: Unit) -> bool {
+        use crate::statement::draft::DraftValue;
+        if unit.dimension == other.dimension {
+            return true;
+        }
+        let (pledge, requirement) = (self.pledge.as_ref(), self.requirement.as_ref());
+        let referred = pledge.map(|pledge| pledge.reference.nation);
+        let nations: Vec<NationId> = std::iter::once(entry.nation)
+            .chain(referred)
+            .chain(requirement.map(|requirement| requirement.reference.nation))
+            .collect();
+        let own = match entry.draft.fields.get("item") {
+            Some(DraftValue::Text(item)) if self.kind.is_some_and(|kind| Kind::PLEDGES.contains(&kind)) => {
+                Some(&**item)
+            }
+            _ => None,
+        };
+        let item = own
+            .or_else(|| pledge.map(|pledge| pledge.says.item))
+            .or_else(|| requirement.map(|requirement| requirement.says.item));
+        Conversions::of(entry.ledger).ratio(&nations, item.unwrap_or(""), unit.symbol, other.dimension).is_some()
     }
 
     /// The unit of every line of the shipment referred to.
@@ -312,6 +337,12 @@ fn consignor_of_lines(entry: &Entry<'_>, fields: &Fields, live: bool) -> Result<
             _ => None,
         };
         if let (Some(unit), Some(other)) = (unit, pledge.says.quantity.known_unit()) {
+            let nations = [entry.nation];
+            let ratio =
+                || Conversions::of(entry.ledger).ratio(&nations, pledge.says.item, unit.symbol, other.dimension);
+            if unit.dimension != other.dimension && ratio().is_some() {
+                continue;
+            }
             crate::statement::convert::same_dimension(&format!("lines.{number}.unit"), unit, other)?;
         }
     }

@@ -208,11 +208,7 @@ impl<'a> Desk<'a> {
     fn fields(&mut self, kind: Kind) -> Option<BTreeMap<String, DraftValue>> {
         let mut fields = Sheet::default();
         match kind {
-            Kind::Profile => {
-                fields.set("name", "a nation");
-                let number = self.rng.random_range(1..255_u32);
-                fields.set("addresses", list([format!("/ip4/192.0.2.{number}/tcp/7400").as_str().into()]));
-            }
+            Kind::Profile => self.profile(&mut fields),
             Kind::Hub => self.hub(&mut fields),
             Kind::Requirement => self.requirement(&mut fields),
             Kind::Pledge => self.pledge(&mut fields),
@@ -270,9 +266,7 @@ impl<'a> Desk<'a> {
             | Kind::Return
             | Kind::Inventory
             | Kind::Settle
-            | Kind::SuspendNotice => {
-                return None;
-            }
+            | Kind::SuspendNotice => return None,
         }
         if self.one_in(6) {
             let number = self.rng.random_range(0..4_u32);
@@ -282,6 +276,12 @@ impl<'a> Desk<'a> {
             fields.set("label", map("level", "RESTRICTED".into()));
         }
         Some(fields.0)
+    }
+
+    fn profile(&mut self, fields: &mut Sheet) {
+        fields.set("name", "a nation");
+        let number = self.rng.random_range(1..255_u32);
+        fields.set("addresses", list([format!("/ip4/192.0.2.{number}/tcp/7400").as_str().into()]));
     }
 
     fn hub(&mut self, fields: &mut Sheet) {
