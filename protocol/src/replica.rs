@@ -63,7 +63,13 @@ pub struct Config {
     pub seed: u64,
     /// How often the node speaks as its nation's witness, if it is that.
     pub witness: WitnessCadence,
+    /// The highest version of the rules that the node keeps: [`RULES_MAX`], except where mixed software is simulated. Under a
+    /// charter with higher ones it carries and shows everything, and says nothing (spec 4.17).
+    pub rules_max: u16,
 }
+
+/// The highest version of the rules that this software knows.
+pub const RULES_MAX: u16 = crate::control::VERSION;
 
 /// What a store held when the node started.
 #[derive(Debug)]
@@ -84,6 +90,7 @@ pub struct Replica {
     alliance: AllianceId,
     me: AuthorId,
     rules: Rules,
+    rules_max: u16,
     state: State,
     now: Timestamp,
     storage: Storage,
@@ -109,7 +116,7 @@ pub struct Replica {
 impl Replica {
     /// Takes up what a store held; the first effect tells whom the handshake may let in.
     pub fn new(config: Config, rules: Rules, stored: Stored) -> Self {
-        let Config { alliance, nation, key, seed, witness } = config;
+        let Config { alliance, nation, key, seed, witness, rules_max } = config;
         let me = AuthorId { nation, key: key.public() };
         let authoring = match stored.authoring {
             Authoring::Restored { .. } if !rules.keeps(Rule::RefuseWithoutSentinel) => Authoring::Free,
@@ -119,6 +126,7 @@ impl Replica {
             alliance,
             me,
             rules,
+            rules_max,
             state: stored.state,
             now: Timestamp::default(),
             storage: Storage::Room,

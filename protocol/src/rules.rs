@@ -97,8 +97,8 @@ impl Rule {
         Self::SpeakOnlyToMembers,
     ];
 
-    /// The rules of a signer, which no node runs and no simulation notices: a model check of every order of votes proves
-    /// each of them instead (spec 8.1).
+    /// The rules of a signer, which no node runs: a model check of every order of votes proves each of them (spec 8.1), and
+    /// simulated officers keep them.
     pub const SIGNER: &'static [Self] =
         &[Self::RoundsNeverGoBack, Self::SignOnceARound, Self::SealOnlyTheSupported, Self::KeepTheLock];
 

@@ -16,6 +16,7 @@ pub mod liar;
 mod links;
 mod network;
 mod node;
+pub mod officer;
 pub mod operator;
 mod people;
 pub mod plan;
@@ -25,6 +26,7 @@ mod sentinel;
 pub mod report;
 pub mod shrink;
 pub mod trace;
+mod votes;
 mod world;
 
 use std::collections::BTreeMap;

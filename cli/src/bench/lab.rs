@@ -13,7 +13,7 @@ use comity_protocol::effect::{Authoring, Effect, Input, RecordWrite, Replaces, R
 use comity_protocol::evaluate::{Element, evaluate};
 use comity_protocol::ids::{AllianceId, AuthorKey, ControlId, NationId, RootKey, Tip};
 use comity_protocol::keys::SecretKey;
-use comity_protocol::replica::{Config, Replica, Stored, WitnessCadence};
+use comity_protocol::replica::{Config, RULES_MAX, Replica, Stored, WitnessCadence};
 use comity_protocol::rules::Rules;
 use comity_protocol::value::{Fields, Value, record_id_from};
 
@@ -104,6 +104,7 @@ impl Lab {
             key,
             seed: 1,
             witness: WitnessCadence::NEVER,
+            rules_max: RULES_MAX,
         };
         Ok(Replica::new(
             config,

@@ -35,7 +35,7 @@ pub struct SimArgs {
     /// Run many seeds, from A up to and without B, on all processors.
     #[arg(long, value_name = "A..B")]
     seeds: Option<String>,
-    /// The kind of run: everyday, network, disk, forks, liars or large.
+    /// The kind of run: everyday, network, disk, forks, liars, large or votes.
     #[arg(long, value_name = "P", default_value = "everyday")]
     profile: String,
     /// Look for a smaller run that fails the same way; of many seeds, for the first three that fail.
@@ -44,7 +44,7 @@ pub struct SimArgs {
     /// Keep only these steps of the plan: 3,7-9, or none.
     #[arg(long, value_name = "LIST")]
     only: Option<String>,
-    /// Leave out more of the plan: weather, skew, lies, late-lies.
+    /// Leave out more of the plan: weather, skew, lies, late-lies, misvotes.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     without: Vec<String>,
     /// Heal after so many milliseconds of simulated time.

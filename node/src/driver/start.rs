@@ -101,6 +101,7 @@ impl Make {
             key: self.key.clone(),
             seed: self.seed,
             witness: self.witness,
+            rules_max: replica::RULES_MAX,
         };
         Replica::new(config, Rules::default(), Stored { state, remembered, authoring, signed })
     }

@@ -149,11 +149,28 @@ impl SignerLog {
         well_formed: bool,
         have_cuts: bool,
     ) -> Result<(), Refuse> {
+        self.may_sign_under(Rules::default(), charter, held, vote, well_formed, have_cuts)
+    }
+
+    /// [`SignerLog::may_sign`] under rules of which a simulation may have broken one.
+    ///
+    /// # Errors
+    /// [`Refuse`]; the log is unchanged.
+    #[doc(hidden)]
+    pub fn may_sign_under(
+        &self,
+        rules: Rules,
+        charter: &Charter,
+        held: &Ballots,
+        vote: &Vote,
+        well_formed: bool,
+        have_cuts: bool,
+    ) -> Result<(), Refuse> {
         in_force(charter, vote)?;
         if vote.height < self.complete_from {
             return Err(Refuse::LogLost { height: vote.height, complete_from: self.complete_from });
         }
-        may_sign(charter, &self.votes, held, vote, well_formed, have_cuts)
+        may_sign_own(rules, &self.votes, held, vote, well_formed, have_cuts)
     }
 }
 
@@ -171,9 +188,20 @@ pub fn may_sign(
     have_cuts: bool,
 ) -> Result<(), Refuse> {
     in_force(charter, vote)?;
+    may_sign_own(Rules::default(), own, held, vote, well_formed, have_cuts)
+}
+
+fn may_sign_own(
+    rules: Rules,
+    own: &[Vote],
+    held: &Ballots,
+    vote: &Vote,
+    well_formed: bool,
+    have_cuts: bool,
+) -> Result<(), Refuse> {
     let on_this = |own: &&Vote| (own.nation, own.height, own.base) == (vote.nation, vote.height, vote.base);
     let own: Vec<&Vote> = own.iter().filter(on_this).collect();
-    may_sign_under(Rules::default(), &own, held, vote, well_formed && have_cuts).map_err(|refuse| match refuse {
+    may_sign_under(rules, &own, held, vote, well_formed && have_cuts).map_err(|refuse| match refuse {
         Refuse::NoSupportQuorum { .. } if !well_formed => Refuse::IllFormed,
         Refuse::NoSupportQuorum { .. } if !have_cuts => Refuse::CutsNotHeld,
         other => other,

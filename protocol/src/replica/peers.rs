@@ -18,9 +18,6 @@ use crate::limits::{
 use crate::message::{Heartbeat, Hello};
 use crate::rules::Rule;
 
-/// The highest rules version this software evaluates.
-pub(super) const RULES_MAX: u16 = 1;
-
 /// What a link may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admitted {
@@ -347,7 +344,7 @@ impl Replica {
         Hello {
             wire_min: WIRE,
             wire_max: WIRE,
-            rules_max: RULES_MAX,
+            rules_max: self.rules_max,
             alliance: self.alliance,
             nation: self.me.nation,
             charter_height: self.state.charter().map_or(0, |charter| u64::from(charter.height)),
@@ -493,8 +490,10 @@ impl Replica {
                     link.outbox.relay_due(),
                 ],
             };
-            // What is being fetched already, or cannot be kept, is thought of again when that changes.
-            let seeks = link.missing.iter().filter(move |(author, _)| !full && !self.fetching.contains_key(author));
+            // What is being fetched already, cannot be kept, or is not asked of a peer that does not know this node yet, is
+            // thought of again when that changes.
+            let idle = full || link.in_peers_lobby;
+            let seeks = link.missing.iter().filter(move |(author, _)| !idle && !self.fetching.contains_key(author));
             let seeks = seeks.filter_map(|(_, seek)| seek.retry_at());
             always.into_iter().chain(admitted).flatten().chain(seeks)
         });

@@ -11,6 +11,8 @@ mod rules;
 mod silence;
 mod stories;
 mod sync;
+mod versions;
+mod wake;
 mod witness;
 mod world;
 mod write;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::Replica;
-use super::peers::RULES_MAX;
 use crate::effect::{
     Authoring, Effect, HaltReason, Idempotency, RecordWrite, Remembered, Replaces, SaveOp, Storage, WriteRefused,
     WriteRequest, Written,
@@ -91,7 +90,7 @@ impl Replica {
             return Some(reason);
         }
         let rules = self.state.charter().map_or(0, |charter| charter.rules);
-        if rules > RULES_MAX {
+        if rules > self.rules_max {
             return Some(HaltReason::Rules { rules });
         }
         let chain = self.state.chain(&self.me)?;

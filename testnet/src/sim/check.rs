@@ -5,6 +5,7 @@
 //! end; which turns follows from a count, so that checking draws no number and changes nothing in a run.
 
 pub(in crate::sim) mod always;
+mod bundle;
 pub mod domain;
 mod evaluation;
 pub(in crate::sim) mod eventually;
@@ -12,16 +13,18 @@ pub mod list;
 mod promises;
 mod record;
 mod store;
+pub(in crate::sim) mod votes;
 pub(in crate::sim) mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use comity_protocol::body::KIND_WITNESS;
+use comity_protocol::charter::Anchor;
 use comity_protocol::effect::{Authoring, Effect, SaveOp};
 use comity_protocol::envelope::AttestedHeader;
 use comity_protocol::evaluate::{Element, State};
-use comity_protocol::ids::{AuthorId, Digest, EnvelopeId, NationId, Tip};
+use comity_protocol::ids::{AuthorId, CharterId, Digest, EnvelopeId, NationId, Tip};
 
 pub(super) use evaluation::ending;
 
@@ -62,6 +65,10 @@ pub(super) struct Watch {
     spoke_though_stopped: bool,
     /// The highest final envelope of each author since the process began, by what finality rested on.
     finals: BTreeMap<(AuthorId, Digest), Tip>,
+    /// The highest version of the charter it was seen to have adopted, by height.
+    charter: Option<(u32, CharterId)>,
+    /// The anchor it had after its last turn.
+    anchor: Option<Anchor>,
 }
 
 impl Watch {
@@ -78,6 +85,8 @@ impl Watch {
     /// The home was put back to an earlier moment: what it met since is not in it.
     pub(super) const fn put_back(&mut self) {
         self.met = None;
+        self.charter = None;
+        self.anchor = None;
     }
 
     /// Somebody has confirmed the own chain.

@@ -1,9 +1,12 @@
 //! What a run saw from outside: who was answered what, who said what, who complained. Checks compare it with the replicas.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use comity_protocol::charter::Charter;
+use comity_protocol::control::Vote;
 use comity_protocol::effect::{ConfirmRefused, RequestId, WriteRefused, Written};
-use comity_protocol::ids::{AuthorId, AuthorKey, Digest, EnvelopeId, NationId, Tip};
+use comity_protocol::ids::{AuthorId, AuthorKey, CharterId, Digest, EnvelopeId, NationId, Tip};
 
 use super::operator::Order;
 
@@ -39,6 +42,18 @@ pub struct Chronicle {
     pub finals: BTreeMap<(AuthorId, Digest), Tip>,
     /// Who struck out whom.
     pub struck: Vec<(usize, AuthorKey)>,
+    /// Every vote that anybody signed, by the version it is on, in the order of signing.
+    pub votes: BTreeMap<CharterId, Vec<Vote>>,
+    /// Which versions honest nodes adopted after which.
+    pub successors: BTreeMap<CharterId, BTreeSet<CharterId>>,
+    /// Every version that was adopted, and the ones before them.
+    pub versions: BTreeMap<CharterId, Arc<Charter>>,
+    /// The highest of them; of two at one height the first.
+    pub highest: Option<Arc<Charter>>,
+    /// The first version that an honest node anchored at each height.
+    pub anchors: BTreeMap<u32, CharterId>,
+    /// The version in force at the heal and the highest round that was open in it.
+    pub open_at_heal: Option<(CharterId, u16)>,
     /// Turns of honest nodes so far: what is looked at now and then is looked at by this count.
     pub turns: u64,
 }
@@ -56,6 +71,10 @@ pub struct Stats {
     pub refused: u32,
     /// Starts of processes after a crash.
     pub restarts: u32,
+    /// Votes signed.
+    pub votes: u32,
+    /// Versions of the charter that somebody honest adopted.
+    pub sealed: u32,
     /// Authors that are forked at the end.
     pub forks: u32,
     /// Envelopes that an honest node holds at the end.

@@ -1,6 +1,8 @@
 //! Homes and processes: how a node is founded and started, and how it ends.
 
+use comity_protocol::control::VerifiedControl;
 use comity_protocol::effect::Input;
+use comity_protocol::evaluate::Element;
 use comity_protocol::replica::{Config, WitnessCadence};
 use rand::RngExt as _;
 
@@ -19,6 +21,12 @@ pub(super) const CADENCE: WitnessCadence = WitnessCadence { on_change_ms: 3_000,
 impl World {
     /// Adds a node with a home, and starts it.
     pub(super) fn add(&mut self, nation: usize, node: usize) -> usize {
+        let founding = self.alliance.control();
+        self.add_founded(nation, node, &founding)
+    }
+
+    /// Adds a node whose home begins with these records, and starts it.
+    pub(super) fn add_founded(&mut self, nation: usize, node: usize, founding: &[VerifiedControl]) -> usize {
         let test = &self.alliance.nations[nation];
         let config = Config {
             alliance: self.alliance.id,
@@ -26,9 +34,9 @@ impl World {
             key: test.nodes[node].key.clone(),
             seed: self.rng.random(),
             witness: CADENCE,
+            rules_max: self.plan.rules_max(self.nodes.len()),
         };
         let name = format!("{}-{}", test.code, node + 1);
-        let founding = self.alliance.control();
         let number = self.nodes.len();
         let skew_ms = self.plan.skews_ms.get(number).copied().unwrap_or(0);
         let lies = self.plan.nations[nation].lies;
@@ -38,7 +46,7 @@ impl World {
         self.nodes.push(made);
         match lies {
             Some(strategy) => {
-                let control = self.alliance.elements();
+                let control = founding.iter().cloned().map(Element::Control).collect();
                 let setup =
                     LiarSetup { strategy, config, anchor: self.alliance.anchor(), control, seed: self.rng.random() };
                 self.tell(&name, format_args!("lies: {}", strategy.name()));
@@ -46,7 +54,7 @@ impl World {
                 self.input(number, vec![Input::Tick]);
             }
             None => {
-                self.nodes[number].found(&founding);
+                self.nodes[number].found(founding);
                 self.start(number);
             }
         }
@@ -74,6 +82,9 @@ impl World {
                     self.tell(&name, format_args!("damaged: {damage}"));
                 }
                 if let Err(violation) = check::always::after_start(self, number, &started) {
+                    self.violated(violation);
+                }
+                if let Err(violation) = check::votes::one_successor(self, number) {
                     self.violated(violation);
                 }
                 self.nodes[number].durable = started.envelopes;

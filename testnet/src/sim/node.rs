@@ -74,6 +74,8 @@ pub(super) struct Node {
     pub(super) is_copy: bool,
     /// Whether a roster that retires its key was signed, heard of or not.
     pub(super) retired: bool,
+    /// Whether a thief's roster forked those of its nation before the one that lists it.
+    pub(super) suspended: bool,
     /// What checks keep in mind of it.
     pub(super) watch: Watch,
 }
@@ -183,6 +185,7 @@ impl Node {
             rebuilds: 0,
             is_copy: false,
             retired: false,
+            suspended: false,
             watch: Watch::default(),
         }
     }

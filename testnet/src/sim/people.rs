@@ -13,6 +13,7 @@ use rand::seq::IndexedRandom as _;
 use super::chronicle::Placed;
 use super::clock::Clock;
 use super::node::{Machine, Node};
+use super::officer::Mood;
 use super::operator::Order;
 use super::plan::{Step, What};
 use super::world::{Event, World};
@@ -97,10 +98,18 @@ impl World {
             }
             What::Enrol(nation) => self.enrol(nation),
             What::Retire { node, early } => self.retire(node, early),
+            What::Propose { nation, change } => self.propose(nation, change),
+            What::Officer(nation) => self.officer(nation, Mood::Free).is_some_and(|votes| votes > 0),
+            What::LoseLog(nation) => self.lose_log(nation),
+            What::Software { node, rules_max } => {
+                let done = self.crash(node, 300, |node| node.disk.kill());
+                self.nodes[node].config.rules_max = if done { rules_max } else { self.nodes[node].config.rules_max };
+                done
+            }
         }
     }
 
-    fn write(&mut self, node: usize) -> bool {
+    pub(super) fn write(&mut self, node: usize) -> bool {
         let target = &mut self.nodes[node];
         let (Some(state), false) = (target.machine.state(), target.machine.is_damaged()) else { return false };
         let order = target.operator.next(state, &target.author);
@@ -321,14 +330,25 @@ impl World {
 
     /// A nation's root signs a roster with one more key, and the new node starts with it.
     fn enrol(&mut self, nation: usize) -> bool {
-        if self.alliance.nations[nation].nodes.len() >= 6 {
+        let holder = self.knows_root_of(nation).first().copied();
+        if self.alliance.nations[nation].nodes.len() >= 6 || self.outside.contains(&nation) {
+            return false;
+        }
+        if self.chronicle.highest.is_some() && holder.is_none() {
             return false;
         }
         let seed = self.rng.random();
         let key = self.alliance.add_node(nation, seed).roster_key(false);
         self.alliance.roster(nation, |roster| roster.keys.push(key));
         let node = self.alliance.nations[nation].nodes.len() - 1;
-        let number = self.add(nation, node);
+        let number = match holder.filter(|_| self.chronicle.highest.is_some()) {
+            Some(holder) => {
+                let founding = self.founding_at(holder, nation);
+                self.add_founded(nation, node, &founding)
+            }
+            None => self.add(nation, node),
+        };
+        self.nodes[number].suspended = self.officers[nation].has_robbed;
         let others: Vec<usize> = (0..number).filter(|peer| self.nodes[*peer].is_honest_and_up()).collect();
         let peers: Vec<usize> = others.sample(&mut self.rng, 3).copied().collect();
         self.link_to(number, &peers);
@@ -341,8 +361,11 @@ impl World {
         if target.retired || matches!(target.machine, Machine::Liar(_)) {
             return false;
         }
-        let importers: Vec<usize> =
-            self.speakers().into_iter().filter(|other| self.nodes[*other].author.key != target.author.key).collect();
+        if self.outside.contains(&target.nation) {
+            return false;
+        }
+        let mut importers = self.knows_root_of(target.nation);
+        importers.retain(|other| self.nodes[*other].author.key != target.author.key);
         let Some(importer) = importers.choose(&mut self.rng).copied() else { return false };
         let target = &self.nodes[node];
         let knows = target.process().or_else(|| self.nodes[importer].process()).expect("one of them is up");
@@ -366,7 +389,20 @@ impl World {
         true
     }
 
-    fn link_to(&mut self, number: usize, peers: &[usize]) {
+    /// Honest nodes that know the root with which a nation signs now.
+    pub(super) fn knows_root_of(&self, nation: usize) -> Vec<usize> {
+        let of = &self.alliance.nations[nation];
+        let root = of.root.public();
+        let mut speakers = self.speakers();
+        speakers.retain(|node| {
+            let charter = self.nodes[*node].state().and_then(State::charter);
+            self.chronicle.highest.is_none()
+                || charter.and_then(|charter| charter.nation(&of.id)).is_some_and(|member| member.root == root)
+        });
+        speakers
+    }
+
+    pub(super) fn link_to(&mut self, number: usize, peers: &[usize]) {
         for peer in peers {
             self.pairs.insert((*peer, number));
             self.at(1, Event::Dial(number, *peer));
@@ -375,7 +411,7 @@ impl World {
 }
 
 /// Returns a record as it is imported: kind and signed form.
-fn wire(control: &VerifiedControl) -> (u8, Vec<u8>) {
+pub(super) fn wire(control: &VerifiedControl) -> (u8, Vec<u8>) {
     (control.record().kind(), control.record().encode())
 }
 

@@ -6,12 +6,20 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use comity_protocol::replica::RULES_MAX;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::liar::Strategy;
+use super::officer::Misvote;
 use super::profile::Profile;
+
+mod ballot;
+mod hazard;
+
+pub use hazard::Hazard;
+use hazard::skew;
 
 /// Codes of simulated nations; the first is the recipient.
 pub const CODES: [&str; 12] = ["UKR", "POL", "DEU", "FRA", "NLD", "USA", "GBR", "CAN", "NOR", "DNK", "JPN", "CZE"];
@@ -37,6 +45,9 @@ pub struct Plan {
     pub hostile_ms: u64,
     /// Whether lying nodes stay linked in the quiet phase.
     pub liars_stay: bool,
+    /// Where software of two versions is mixed: the nodes with the older one. All other nodes, and those that come later,
+    /// know one version of the rules more.
+    pub old_software: Option<BTreeSet<usize>>,
 }
 
 /// A nation of a plan.
@@ -48,6 +59,8 @@ pub struct PlannedNation {
     pub nodes: usize,
     /// How its nodes lie, if they do.
     pub lies: Option<Strategy>,
+    /// How its officer breaks the rules of signers, if it does.
+    pub misvotes: Option<Misvote>,
 }
 
 /// What the network does to frames.
@@ -182,6 +195,73 @@ pub enum What {
         /// Whether the cut is below what it has said.
         early: bool,
     },
+    /// A nation's officer drafts a motion on the charter that the nation's node shows, and supports it.
+    Propose {
+        /// Whose officer.
+        nation: usize,
+        /// What it is to change.
+        change: Change,
+    },
+    /// A nation's officer looks at what the nation's node holds and signs what the rules allow.
+    Officer(usize),
+    /// A nation's officer loses the log of what its root signed.
+    LoseLog(usize),
+    /// A node's software is replaced, by a newer or an older one.
+    Software {
+        /// Which node.
+        node: usize,
+        /// The highest version of the rules that it knows from now on.
+        rules_max: u16,
+    },
+}
+
+/// What a motion changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A new nation comes in.
+    Admit {
+        /// Whether its node is started, and tries to speak, before anybody votes.
+        eager: bool,
+    },
+    /// A nation is removed.
+    Remove {
+        /// Which.
+        nation: usize,
+        /// Where its chains are cut.
+        cut: Cut,
+    },
+    /// A nation gets another root key.
+    ReplaceRoot(usize),
+    /// A parameter is raised.
+    Params,
+    /// The next version of the rules is to hold.
+    Rules,
+}
+
+/// Where a motion cuts the chains of the nation that it removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// At the last envelope that counts where the motion is drafted.
+    Tip,
+    /// Below that.
+    Early,
+    /// At an envelope that nobody ever saw.
+    Invented,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Admit { eager: false } => f.write_str("a new nation"),
+            Self::Admit { eager: true } => f.write_str("a new nation, whose node is there already"),
+            Self::Remove { nation, cut: Cut::Tip } => write!(f, "nation {nation} to go"),
+            Self::Remove { nation, cut: Cut::Early } => write!(f, "nation {nation} to go, cut early"),
+            Self::Remove { nation, cut: Cut::Invented } => write!(f, "nation {nation} to go, cut where nothing is"),
+            Self::ReplaceRoot(nation) => write!(f, "another root for nation {nation}"),
+            Self::Params => f.write_str("a larger quota"),
+            Self::Rules => f.write_str("the next rules"),
+        }
+    }
 }
 
 impl What {
@@ -208,6 +288,10 @@ impl What {
             Self::Clock { .. } => "clock",
             Self::Enrol(_) => "enrol",
             Self::Retire { .. } => "retire",
+            Self::Propose { .. } => "propose",
+            Self::Officer(_) => "officer",
+            Self::LoseLog(_) => "lose-log",
+            Self::Software { .. } => "software",
         }
     }
 }
@@ -224,7 +308,11 @@ impl fmt::Display for What {
             | Self::Restore(node)
             | Self::Confirm(node)
             | Self::Clone(node) => write!(f, "{} {node}", self.name()),
-            Self::Enrol(nation) => write!(f, "enrol nation {nation}"),
+            Self::Enrol(nation) | Self::Officer(nation) | Self::LoseLog(nation) => {
+                write!(f, "{} nation {nation}", self.name())
+            }
+            Self::Software { node, rules_max } => write!(f, "software of {node} for rules up to {rules_max}"),
+            Self::Propose { nation, change } => write!(f, "propose by nation {nation}: {change}"),
             Self::Part { side, ms } => write!(f, "part {side:?} from the rest for {ms} ms"),
             Self::OneWay { from, to, ms } => write!(f, "one-way {from} to {to} silent for {ms} ms"),
             Self::Flap { a, b, times } => write!(f, "flap {a} and {b} {times} times"),
@@ -249,7 +337,12 @@ impl Plan {
         let count = rng.random_range(sizes.nations);
         let mut nations: Vec<PlannedNation> = CODES[..count]
             .iter()
-            .map(|code| PlannedNation { code, nodes: rng.random_range(1..=sizes.nodes_max), lies: None })
+            .map(|code| PlannedNation {
+                code,
+                nodes: rng.random_range(1..=sizes.nodes_max),
+                lies: None,
+                misvotes: None,
+            })
             .collect();
         while nations.iter().map(|nation| nation.nodes).sum::<usize>() > sizes.nodes_in_all_max {
             let most = (0..count).max_by_key(|nation| nations[*nation].nodes).expect("nations");
@@ -265,11 +358,13 @@ impl Plan {
             steps: Vec::new(),
             hostile_ms: sizes.hostile_ms,
             liars_stay: rng.random_bool(0.5),
+            old_software: None,
             nations,
         };
         plan.links = links(&plan, &mut rng);
         plan.skews_ms = (0..plan.nodes()).map(|_| skew(&mut rng)).collect();
         plan.steps = steps(&plan, &mut rng);
+        ballot::add(&mut plan);
         plan
     }
 
@@ -296,6 +391,12 @@ impl Plan {
     /// How many nations may lie without harm to finality: `ceil(n / 3) - 1` (spec 4).
     pub fn liars_tolerated(&self) -> usize {
         self.nations.len().div_ceil(3) - 1
+    }
+
+    /// The highest version of the rules that a node's software knows at first.
+    pub fn rules_max(&self, node: usize) -> u16 {
+        let newer = self.old_software.as_ref().is_some_and(|old| !old.contains(&node));
+        RULES_MAX + u16::from(newer)
     }
 
     /// Leaves out all steps but those with these numbers.
@@ -334,14 +435,6 @@ fn weather(rng: &mut ChaCha8Rng) -> Weather {
         lost: rng.random_range(0..80),
         twice: rng.random_range(0..60),
         stalled: rng.random_range(0..10),
-    }
-}
-
-fn skew(rng: &mut ChaCha8Rng) -> i64 {
-    match rng.random_range(0..10) {
-        0 => rng.random_range(-31_536_000_000..31_536_000_000), // a year either way
-        1..4 => rng.random_range(-600_000..600_000),
-        _ => rng.random_range(-2_000..2_000),
     }
 }
 
@@ -389,108 +482,14 @@ fn steps(plan: &Plan, rng: &mut ChaCha8Rng) -> Vec<Step> {
             kind.steps(plan, rng).into_iter().map(|(after_ms, what)| Step { number: 0, at_ms: at_ms + after_ms, what });
         steps.extend(happen.filter(|step| step.at_ms < plan.hostile_ms));
     }
+    in_order(&mut steps);
+    steps
+}
+
+/// Puts steps in the order of time and numbers them.
+fn in_order(steps: &mut [Step]) {
     steps.sort_by_key(|step| step.at_ms);
     steps.iter_mut().enumerate().for_each(|(number, step)| step.number = number);
-    steps
-}
-
-/// A kind of thing that goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hazard {
-    /// A partition between two groups.
-    Part,
-    /// A direction that fails.
-    OneWay,
-    /// A link that comes and goes.
-    Flap,
-    /// A killed process.
-    Kill,
-    /// Power that goes between two inputs.
-    PowerCut,
-    /// Power that goes in the middle of the disk's work.
-    PowerCutAt,
-    /// A full disk.
-    DiskFull,
-    /// A disk that lies about syncing.
-    LyingDisk,
-    /// A flipped bit.
-    BitRot,
-    /// A copy of a home.
-    Backup,
-    /// A copy put back.
-    Restore,
-    /// A copy started beside its original.
-    Clone,
-    /// A clock that is set.
-    Clock,
-    /// A new node.
-    Enrol,
-    /// A retired node.
-    Retire,
-}
-
-impl Hazard {
-    /// Returns what happens, each with its moment after the first.
-    fn steps(self, plan: &Plan, rng: &mut ChaCha8Rng) -> Vec<(u64, What)> {
-        let nodes = plan.nodes();
-        let node = rng.random_range(0..nodes);
-        let down_ms = rng.random_range(200..12_000);
-        let what = match self {
-            Self::Part => {
-                let side = (0..nodes).filter(|_| rng.random_bool(0.4)).collect();
-                What::Part { side, ms: rng.random_range(1_000..20_000) }
-            }
-            Self::OneWay => {
-                What::OneWay { from: node, to: rng.random_range(0..nodes), ms: rng.random_range(500..15_000) }
-            }
-            Self::Flap => {
-                let (a, b) = *plan.links.iter().collect::<Vec<_>>().choose(rng).expect("links");
-                What::Flap { a: *a, b: *b, times: rng.random_range(2..8) }
-            }
-            Self::Kill => What::Kill { node, down_ms },
-            Self::PowerCut => What::PowerCut { node, down_ms },
-            Self::PowerCutAt => What::PowerCutAt { node, operations: rng.random_range(0..60), down_ms },
-            Self::DiskFull => {
-                What::DiskFull { node, room: rng.random_range(0..60_000), ms: rng.random_range(2_000..15_000) }
-            }
-            Self::LyingDisk => What::LyingDisk(node),
-            Self::BitRot => What::BitRot { node, choice: rng.random() },
-            Self::Backup => What::Backup(node),
-            Self::Restore => return forgotten(node, rng),
-            Self::Clone => return cloned(node, rng),
-            Self::Clock => What::Clock { node, skew_ms: skew(rng) },
-            Self::Enrol => What::Enrol(rng.random_range(0..plan.nations.len())),
-            Self::Retire => What::Retire { node, early: rng.random_bool(0.3) },
-        };
-        vec![(0, what)]
-    }
-}
-
-/// A backup is put back after more was written; most often the node is alone when it writes again, so that nobody can tell
-/// it what it said before.
-fn forgotten(node: usize, rng: &mut ChaCha8Rng) -> Vec<(u64, What)> {
-    let back = rng.random_range(2_500..8_000);
-    let mut steps = vec![(0, What::Backup(node)), (1_000, What::Write(node)), (1_500, What::Write(node))];
-    if rng.random_bool(0.7) {
-        steps.push((back, What::Part { side: BTreeSet::from([node]), ms: rng.random_range(1_500..9_000) }));
-    }
-    steps.push((back + 1, What::Restore(node)));
-    steps.extend((0..rng.random_range(0..3)).map(|nth| (back + 700 + 150 * nth, What::Write(node))));
-    if rng.random_bool(0.5) {
-        let after = back + rng.random_range(1_500..12_000);
-        steps.extend([(after, What::Confirm(node)), (after + 100, What::Write(node))]);
-    }
-    steps
-}
-
-/// A copy of a home is started, and people write at both before either hears of the other, or not.
-fn cloned(node: usize, rng: &mut ChaCha8Rng) -> Vec<(u64, What)> {
-    let mut steps = vec![(0, What::Clone(node))];
-    for _ in 0..rng.random_range(0..4) {
-        let after = rng.random_range(210..4_000);
-        steps.push((after, if rng.random_bool(0.5) { What::Write(node) } else { What::WriteAtCopy(node) }));
-    }
-    steps
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub enum Profile {
     Liars,
     /// Twelve nations with up to three nodes each, and everything that goes wrong.
     Large,
+    /// Motions and votes, some of them by officers who break the rules of signers.
+    Votes,
 }
 
 /// How large a run is.
@@ -50,9 +52,21 @@ pub enum Lying {
     Many,
 }
 
+/// How many plans have motions and votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voting {
+    /// None.
+    Never,
+    /// About one in eight.
+    Seldom,
+    /// All of them.
+    Always,
+}
+
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Everyday, Self::Network, Self::Disk, Self::Forks, Self::Liars, Self::Large];
+    pub const ALL: [Self; 7] =
+        [Self::Everyday, Self::Network, Self::Disk, Self::Forks, Self::Liars, Self::Large, Self::Votes];
 
     /// Returns its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -63,6 +77,7 @@ impl Profile {
             Self::Forks => "forks",
             Self::Liars => "liars",
             Self::Large => "large",
+            Self::Votes => "votes",
         }
     }
 
@@ -86,6 +101,14 @@ impl Profile {
             Self::Network | Self::Disk | Self::Forks | Self::Liars => {
                 Sizes { nations: 4..=10, nodes_in_all_max: 12, faults: 8..30, hostile_ms: 60_000, ..everyday }
             }
+            Self::Votes => Sizes {
+                nations: 4..=7,
+                nodes_max: 2,
+                nodes_in_all_max: 10,
+                writes: 10..40,
+                faults: 3..12,
+                hostile_ms: 60_000,
+            },
             Self::Large => Sizes {
                 nations: 12..=12,
                 nodes_in_all_max: 30,
@@ -101,8 +124,17 @@ impl Profile {
     pub const fn lying(self) -> Lying {
         match self {
             Self::Network | Self::Disk => Lying::Nobody,
-            Self::Everyday | Self::Forks | Self::Large => Lying::Some,
+            Self::Everyday | Self::Forks | Self::Large | Self::Votes => Lying::Some,
             Self::Liars => Lying::Many,
+        }
+    }
+
+    /// How many plans have motions and votes.
+    pub const fn voting(self) -> Voting {
+        match self {
+            Self::Network | Self::Disk | Self::Forks | Self::Liars => Voting::Never,
+            Self::Everyday | Self::Large => Voting::Seldom,
+            Self::Votes => Voting::Always,
         }
     }
 
@@ -121,6 +153,7 @@ impl Profile {
             Self::Disk => &[Kill, PowerCut, PowerCutAt, PowerCutAt, DiskFull, BitRot, LyingDisk, Part],
             Self::Forks => &[Backup, Backup, Restore, Restore, Clone, Retire, LyingDisk, PowerCut, Part, Enrol],
             Self::Liars => &[Part, Kill, PowerCutAt, Retire, Enrol, Clock],
+            Self::Votes => &[Part, Part, OneWay, Flap, Kill, Kill, PowerCutAt, Clock, Enrol, Retire, Restore],
         }
     }
 }

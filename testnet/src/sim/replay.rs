@@ -33,6 +33,8 @@ pub enum Without {
     Lies,
     /// Lying in the quiet phase: nodes that lie are gone after the heal.
     LateLies,
+    /// Officers who break the rules of signers.
+    Misvotes,
 }
 
 /// Why a range of seeds or a list of steps was not understood.
@@ -59,7 +61,7 @@ pub enum ListError {
 
 impl Without {
     /// Everything that can be left out.
-    pub const ALL: [Self; 4] = [Self::Weather, Self::Skew, Self::Lies, Self::LateLies];
+    pub const ALL: [Self; 5] = [Self::Weather, Self::Skew, Self::Lies, Self::LateLies, Self::Misvotes];
 
     /// Returns its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -68,6 +70,7 @@ impl Without {
             Self::Skew => "skew",
             Self::Lies => "lies",
             Self::LateLies => "late-lies",
+            Self::Misvotes => "misvotes",
         }
     }
 
@@ -82,6 +85,7 @@ impl Without {
             Self::Skew => plan.skews_ms.fill(0),
             Self::Lies => plan.nations.iter_mut().for_each(|nation| nation.lies = None),
             Self::LateLies => plan.liars_stay = false,
+            Self::Misvotes => plan.nations.iter_mut().for_each(|nation| nation.misvotes = None),
         }
     }
 }

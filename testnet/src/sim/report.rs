@@ -51,6 +51,8 @@ pub struct NationReport {
     pub nodes: usize,
     /// How its nodes lied; null if they did not.
     pub lies: Option<&'static str>,
+    /// How its officer broke the rules of signers; null if it kept them.
+    pub misvotes: Option<&'static str>,
 }
 
 /// What simulated runs counted.
@@ -65,6 +67,10 @@ pub struct Counts {
     pub acknowledged: u64,
     /// Writes refused.
     pub refused: u64,
+    /// Votes that officers signed.
+    pub votes: u64,
+    /// Versions of the charter that were adopted.
+    pub charters: u64,
     /// Processes started again after a crash.
     pub crashes: u64,
     /// Chains that are forked at the end.
@@ -155,6 +161,7 @@ impl RunReport {
             code: of.code,
             nodes: of.nodes,
             lies: of.lies.map(super::liar::Strategy::name),
+            misvotes: of.misvotes.map(super::officer::Misvote::name),
         };
         Self {
             seed: replay.seed,
@@ -186,6 +193,11 @@ impl RunReport {
         let liars: Vec<String> =
             self.nations.iter().filter_map(|of| Some(format!("{} ({})", of.code, of.lies?))).collect();
         lines.push(if liars.is_empty() { "nobody lies".to_owned() } else { format!("liars: {}", liars.join(", ")) });
+        let misvoters: Vec<String> =
+            self.nations.iter().filter_map(|of| Some(format!("{} ({})", of.code, of.misvotes?))).collect();
+        if !misvoters.is_empty() {
+            lines.push(format!("officers who break the rules: {}", misvoters.join(", ")));
+        }
         lines.push(format!("{} steps: {}", self.steps, self.counts.steps_text()));
         lines.push(self.counts.text());
         match &self.violation {
@@ -222,6 +234,8 @@ impl Counts {
         self.left_out += u64::from(stats.left_out);
         self.acknowledged += u64::from(stats.acknowledged);
         self.refused += u64::from(stats.refused);
+        self.votes += u64::from(stats.votes);
+        self.charters += u64::from(stats.sealed);
         self.crashes += u64::from(stats.restarts);
         self.forks += u64::from(stats.forks);
         self.envelopes += u64::from(stats.envelopes);
@@ -238,8 +252,16 @@ impl Counts {
 
     fn text(&self) -> String {
         format!(
-            "{} writes acknowledged, {} refused; {} starts after crashes, {} forked chains, {} envelopes, {} inputs",
-            self.acknowledged, self.refused, self.crashes, self.forks, self.envelopes, self.inputs
+            "{} writes acknowledged, {} refused; {} votes, {} versions of the charter adopted; {} starts after crashes, {} \
+             forked chains, {} envelopes, {} inputs",
+            self.acknowledged,
+            self.refused,
+            self.votes,
+            self.charters,
+            self.crashes,
+            self.forks,
+            self.envelopes,
+            self.inputs
         )
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 
+use comity_protocol::charter::Charter;
 use comity_protocol::effect::{Alarm, Effect, ExchangeId, Input, LinkId, RequestId};
 use comity_protocol::ids::AuthorKey;
 use comity_protocol::rules::Rules;
@@ -14,8 +16,10 @@ use super::check::{self, Violation};
 use super::chronicle::{Chronicle, Stats};
 use super::network::Network;
 use super::node::{Machine, Node, Turn};
+use super::officer::Officer;
 use super::plan::Plan;
 use super::trace::Trace;
+use super::votes::Adoption;
 use super::{Ending, Outcome};
 
 /// When a run begins, by the true clock.
@@ -50,6 +54,14 @@ pub(super) enum Event {
     Flap(usize, usize, u32),
     /// A disk has room again.
     Room(usize),
+    /// A version of the charter was adopted that nobody had before.
+    Adopted(Box<Adoption>),
+    /// A nation that is in finds somebody who knows it.
+    Welcome(usize, Arc<Charter>),
+    /// A nation's new root looks for somebody who knows it.
+    TakeRoot(usize),
+    /// Somebody writes at a node.
+    Write(usize),
 }
 
 /// Everything there is.
@@ -59,6 +71,10 @@ pub(super) struct World {
     pub(super) alliance: TestAlliance,
     pub(super) now: u64,
     pub(super) nodes: Vec<Node>,
+    /// Each nation's officer.
+    pub(super) officers: Vec<Officer>,
+    /// Nations that are no members, by what anybody honest adopted.
+    pub(super) outside: BTreeSet<usize>,
     /// Which nodes dial each other.
     pub(super) pairs: BTreeSet<(usize, usize)>,
     pub(super) network: Network,
@@ -82,6 +98,8 @@ impl World {
             alliance,
             now: BEGIN_MS,
             nodes: Vec::new(),
+            officers: Vec::new(),
+            outside: BTreeSet::new(),
             pairs: plan.links.clone(),
             network: Network::new(plan.weather),
             rng: ChaCha8Rng::seed_from_u64(plan.seed ^ 0x5157_4f52_4c44),
@@ -96,6 +114,7 @@ impl World {
         };
         let (seed, profile) = (world.plan.seed, world.plan.profile.name());
         world.tell("-", format_args!("seed {seed} profile {profile}"));
+        world.appoint();
         for nation in 0..world.plan.nations.len() {
             for node in 0..world.plan.nations[nation].nodes {
                 world.add(nation, node);
@@ -140,6 +159,9 @@ impl World {
             agreed = self.run_until_agreed(healed);
         }
         self.stats.converged_after_ms = self.now - healed;
+        if agreed && self.violation.is_none() && self.vote_to_the_end() {
+            agreed = self.run_until_agreed(healed);
+        }
         if agreed && self.violation.is_none() {
             agreed = self.run_until_final(healed);
         }
@@ -186,7 +208,7 @@ impl World {
         }
     }
 
-    fn run_until(&mut self, until: u64) {
+    pub(super) fn run_until(&mut self, until: u64) {
         while self.violation.is_none() {
             if self.stats.inputs > INPUTS_MAX {
                 self.violated(Violation::new("bounded work", format!("more than {INPUTS_MAX} inputs")));
@@ -262,6 +284,12 @@ impl World {
             }
             Event::Flap(a, b, times) => self.flap(a, b, times),
             Event::Room(node) => self.nodes[node].disk.set_room(None),
+            Event::Adopted(adoption) => self.adopted(&adoption),
+            Event::Welcome(nation, after) => self.welcome(nation, &after),
+            Event::TakeRoot(nation) => self.take_root(nation),
+            Event::Write(node) => {
+                self.write(node);
+            }
         }
     }
 
@@ -353,10 +381,7 @@ impl World {
             Effect::Close { link, reason } => self.close(node, link, reason),
             Effect::Written { request, outcome } => self.written(node, request, outcome),
             Effect::Held { request, nations } => self.held(request, nations),
-            Effect::Imported { request, outcomes } => {
-                let name = self.nodes[node].name.clone();
-                self.tell(&name, format_args!("import {}: {outcomes:?}", request.0));
-            }
+            Effect::Imported { request, outcomes } => self.imported(node, request, &outcomes),
             Effect::Confirmed { request, outcome } => self.confirmed(node, request, outcome),
             Effect::Carried { request, carried } => {
                 let name = self.nodes[node].name.clone();
@@ -425,6 +450,7 @@ impl World {
         for (a, b) in self.pairs.clone() {
             self.at(1, Event::Dial(a, b));
         }
+        check::votes::note_open_round(self);
     }
 
     fn count(&mut self) {
@@ -475,7 +501,8 @@ impl World {
     pub(super) fn speakers(&self) -> Vec<usize> {
         let speaks = |number: &usize| {
             let node = &self.nodes[*number];
-            node.is_honest_and_up() && !node.gone && !node.retired
+            let stands = !node.gone && !node.retired && !node.suspended;
+            node.is_honest_and_up() && stands && !self.outside.contains(&node.nation)
         };
         (0..self.nodes.len()).filter(speaks).collect()
     }

@@ -15,7 +15,7 @@ use comity_protocol::effect::{
 use comity_protocol::evaluate::State;
 use comity_protocol::ids::{EnvelopeId, Timestamp, Tip};
 use comity_protocol::message::{ByIdRequest, Frame, Heartbeat, Outcome, RangeRequest};
-use comity_protocol::replica::{Config, Replica, Stored, WitnessCadence, content_digest};
+use comity_protocol::replica::{Config, RULES_MAX, Replica, Stored, WitnessCadence, content_digest};
 use comity_protocol::rules::Rules;
 use comity_protocol::testing::{FOUNDED_MS, TestEnvelope, draft};
 
@@ -303,8 +303,14 @@ fn digests(state: &State) -> [comity_protocol::ids::Digest; 4] {
 
 fn start(model: &Model, state: State) -> Replica {
     let key = POOL.alliance.nations[ME].nodes[0].key.clone();
-    let config =
-        Config { alliance: POOL.alliance.id, nation: POOL.me().nation, key, seed: 1, witness: WitnessCadence::NEVER };
+    let config = Config {
+        alliance: POOL.alliance.id,
+        nation: POOL.me().nation,
+        key,
+        seed: 1,
+        witness: WitnessCadence::NEVER,
+        rules_max: RULES_MAX,
+    };
     Replica::new(
         config,
         Rules::default(),

@@ -4,7 +4,7 @@ use crate::effect::{Authoring, CloseReason, Effect, ExchangeId, Input, LinkId, L
 use crate::evaluate::{Element, State};
 use crate::ids::{Timestamp, Tip};
 use crate::message::{Frame, PushedEnvelope};
-use crate::replica::{Config, Replica, Stored, WitnessCadence};
+use crate::replica::{Config, RULES_MAX, Replica, Stored, WitnessCadence};
 use crate::rules::Rules;
 use crate::testing::{FOUNDED_MS, TestAlliance, TestEnvelope};
 
@@ -39,6 +39,7 @@ impl Lone {
             key: node.key,
             seed: 1,
             witness: WitnessCadence::NEVER,
+            rules_max: RULES_MAX,
         };
         let stored = Stored { state, remembered: Vec::new(), authoring, signed: Tip::NONE };
         let replica = Replica::new(config, rules, stored);

@@ -15,7 +15,7 @@ use crate::evaluate::{Element, State};
 use crate::ids::{AuthorId, ControlId, EnvelopeId, NationId, Timestamp, Tip};
 use crate::keys::SecretKey;
 use crate::message::{Frame, Outcome};
-use crate::replica::{Config, Replica, Stored, WitnessCadence, content_digest};
+use crate::replica::{Config, RULES_MAX, Replica, Stored, WitnessCadence, content_digest};
 use crate::rules::Rules;
 use crate::testing::{FOUNDED_MS, TestAlliance, draft};
 
@@ -94,7 +94,7 @@ impl Disk {
 /// One node: a replica and its store.
 pub(super) struct Node {
     pub(super) replica: Replica,
-    config: Config,
+    pub(super) config: Config,
     rules: Rules,
     pub(super) disk: Disk,
     pub(super) written: BTreeMap<RequestId, Result<Written, WriteRefused>>,
@@ -198,8 +198,14 @@ impl World {
     }
 
     pub(super) fn add_key(&mut self, key: SecretKey, nation: NationId, elements: Vec<Element>, rules: Rules) -> usize {
-        let config =
-            Config { alliance: self.alliance.id, nation, key, seed: self.random(u64::MAX), witness: self.witness };
+        let config = Config {
+            alliance: self.alliance.id,
+            nation,
+            key,
+            seed: self.random(u64::MAX),
+            witness: self.witness,
+            rules_max: RULES_MAX,
+        };
         let mut disk = Disk::default();
         for element in elements {
             disk.save(match element {

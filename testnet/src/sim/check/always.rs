@@ -5,7 +5,7 @@ use comity_protocol::evaluate::{Changes, Standing, State};
 use comity_protocol::ids::Digest;
 use comity_protocol::message::{Frame, TAG_BY_ID_REPLY, TAG_FRONTIER_REPLY, TAG_RUN};
 
-use super::{Violation, evaluation, record, witness};
+use super::{Violation, evaluation, record, votes, witness};
 use crate::sim::world::World;
 
 pub(in crate::sim) use super::promises::{
@@ -24,6 +24,7 @@ pub(in crate::sim) fn after_turn(world: &mut World, node: usize) -> Result<(), V
     honest_never_strikes_honest(world, node)?;
     nothing_changes_unsaid(world, node, &digests)?;
     witness::stopped_witnesses_say_nothing(world, node)?;
+    votes::anchor_stands(world, node)?;
     let watch = &mut world.nodes[node].watch;
     watch.digests = Some(digests);
     watch.changed = false;
@@ -53,6 +54,7 @@ pub(in crate::sim) fn after_change(world: &mut World, node: usize, changes: &Cha
             foreign_own = Some(*id);
         } else if view.chain.author() == me && of.watch.fresh.contains(id) {
             witness::acknowledges_what_it_holds(world, node, id)?;
+            votes::speaks_by_rules_it_knows(world, node)?;
         }
     }
     for placed in &changes.accepted {
@@ -63,6 +65,9 @@ pub(in crate::sim) fn after_change(world: &mut World, node: usize, changes: &Cha
     // A restored home has stopped already, and only its sentinel says so: a disk that lies may lose it and keep the envelope.
     let restored = matches!(process.replica.halted(), Some(HaltReason::Restored { .. }));
     let forgets = restored && world.nodes[node].harm.betrayed;
+    if changes.charter {
+        votes::one_successor(world, node)?;
+    }
     let watch = &mut world.nodes[node].watch;
     watch.changed = true;
     watch.foreign_own = watch.foreign_own.or(foreign_own);

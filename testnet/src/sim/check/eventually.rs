@@ -7,7 +7,7 @@ use comity_protocol::evaluate::State;
 use comity_protocol::ids::{AuthorId, EnvelopeId, Timestamp};
 
 use super::store::Checked;
-use super::{Violation, always, domain, evaluation, promises, record, store, witness};
+use super::{Violation, always, bundle, domain, evaluation, promises, record, store, votes, witness};
 use crate::sim::world::World;
 
 /// Whether all honest nodes that may speak hold and compute the same.
@@ -20,6 +20,9 @@ pub(in crate::sim) fn all_agree(world: &World) -> bool {
 pub(in crate::sim) fn at_the_end(world: &mut World) -> Result<(), Violation> {
     if let Some(node) = world.nodes.iter().find(|node| node.restart_at.is_some()) {
         return Err(Violation::new("every node comes up again", format!("{} does not", node.name)));
+    }
+    for node in world.speakers() {
+        votes::one_successor(world, node)?;
     }
     if let Some(text) = disagreement(world) {
         return Err(Violation::new("I19 all honest replicas agree", text));
@@ -42,6 +45,7 @@ pub(in crate::sim) fn at_the_end(world: &mut World) -> Result<(), Violation> {
         evaluation::of_the_set_is_the_state(world, *last)?;
         evaluation::documents_are_what_the_rows_say(world, *first)?;
         evaluation::others_stand_without_the_largest(world, *first)?;
+        bundle::verifies_offline(world, *last)?;
         let ends = [*first, *last];
         let states: Vec<_> = ends.iter().filter_map(|node| world.nodes[*node].state()).collect();
         if let Some(violation) = domain::all(&states, Timestamp(world.now)).into_iter().next() {
@@ -55,10 +59,13 @@ pub(in crate::sim) fn at_the_end(world: &mut World) -> Result<(), Violation> {
 /// `state` digests.
 fn disagreement(world: &World) -> Option<String> {
     let speakers = world.speakers();
-    let first = world.nodes[*speakers.first()?].state()?;
+    let is_divided = votes::is_divided(world);
     speakers.iter().find_map(|number| {
         let node = &world.nodes[*number];
         let state = node.state()?;
+        // Where two versions of the charter stand, those agree that have adopted the same one.
+        let alike = |of: &State| !is_divided || of.charter_id() == state.charter_id();
+        let first = speakers.iter().filter_map(|of| world.nodes[*of].state()).find(|of| alike(of))?;
         let differs = [
             ("held", first.held() == state.held()),
             ("control", first.control() == state.control()),
@@ -98,7 +105,8 @@ fn chains_that_differ(world: &World, one: &State, other: &State) -> String {
 fn acknowledged_is_accepted(world: &World) -> Result<(), Violation> {
     for (id, at) in &world.chronicle.acknowledged {
         let author = &world.nodes[*at];
-        if author.harm.may_have_forgotten() || author.harm.rotten || author.retired || author.gone {
+        let stands = !author.retired && !author.suspended && !author.gone && world.belongs(author);
+        if author.harm.may_have_forgotten() || author.harm.rotten || !stands {
             continue;
         }
         for number in world.speakers() {

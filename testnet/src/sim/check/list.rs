@@ -63,11 +63,15 @@ pub const INVARIANTS: [Invariant; 27] = [
     ),
     now_and_then(4, "what is accepted of an author is one path", "accepted_is_a_path"),
     every_turn(5, "a final envelope stays accepted", "final_stays_accepted, final_is_accepted_everywhere"),
-    not_yet(6, "at most one motion is sealed at a height", "waits for motions and votes (part 3)"),
+    every_turn(
+        6,
+        "at most one motion is sealed at a height",
+        "one_successor, never_goes_back, double_sealers_are_named",
+    ),
     every_turn(
         7,
         "honest signers and witnesses keep V1-V7 and W1-W3",
-        "acknowledges_what_it_holds, witnesses_keep_to_one_path; signers wait for people who vote",
+        "acknowledges_what_it_holds, witnesses_keep_to_one_path, signs_by_the_rules, votes_are_the_nations_own",
     ),
     now_and_then(
         8,
@@ -97,22 +101,26 @@ pub const INVARIANTS: [Invariant; 27] = [
         "documents_are_what_the_rows_say; a panic ends the run",
     ),
     not_yet(15, "encrypted bodies are read by granted nodes only", "waits for encrypted compartments"),
-    every_turn(16, "nothing is accepted beyond a cut", "ends_at_its_cut"),
+    every_turn(
+        16,
+        "nothing is accepted beyond a cut, or before its nation is admitted",
+        "ends_at_its_cut, nothing_counts_before_admission, cuts_are_held_by_somebody",
+    ),
     every_turn(
         17,
         "a node that lost its sentinel or met its own key elsewhere says nothing new until it is released",
         "halted_nodes_write_nothing, stopped_witnesses_say_nothing, stopped_stays_stopped, after_confirmation",
     ),
-    now_and_then(18, "the anchor never goes back", "anchor_stands; conflicts below it wait for motions (part 3)"),
+    every_turn(18, "the anchor never goes back", "anchor_stands"),
     at_the_end(19, "all honest replicas agree", "disagreement"),
     at_the_end(20, "no honest statement is lost", "acknowledged_is_accepted, confirmed_is_everywhere"),
     at_the_end(21, "every fork is known to all", "forks_are_known_to_all"),
     at_the_end(22, "honest statements become final", "honest_statements_are_final"),
     every_turn(23, "writes never wait", "after_order, refused_for_a_reason"),
     at_the_end(24, "others stand without the largest nation", "others_stand_without_the_largest"),
-    not_yet(25, "a bundle verifies offline to the same digest", "waits for bundles (part 3)"),
-    not_yet(26, "mixed versions agree on what they share", "waits for a second version of the rules"),
-    not_yet(27, "a wanted motion is sealed within three rounds", "waits for motions and votes (part 3)"),
+    at_the_end(25, "a bundle verifies offline to the same digest", "verifies_offline"),
+    at_the_end(26, "mixed versions agree on what they share", "disagreement, speaks_by_rules_it_knows"),
+    at_the_end(27, "a wanted motion is sealed within three rounds", "wanted_is_sealed"),
 ];
 
 /// What is checked beyond them.
@@ -149,6 +157,8 @@ mod tests {
             include_str!("store.rs"),
             include_str!("witness.rs"),
             include_str!("eventually.rs"),
+            include_str!("votes.rs"),
+            include_str!("bundle.rs"),
             include_str!("../people.rs"),
             include_str!("../homes.rs"),
             include_str!("../links.rs"),

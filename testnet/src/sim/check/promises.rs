@@ -119,7 +119,12 @@ fn refused_for_a_reason(world: &World, node: usize, refused: &WriteRefused) -> R
     let of = &world.nodes[node];
     let excused = match refused {
         // A damaged roster comes again from peers.
-        WriteRefused::NotActive => of.retired || of.harm.rotten,
+        WriteRefused::NotActive => {
+            // Whoever was not let in yet, or has not heard of it.
+            let charter = of.state().and_then(comity_protocol::evaluate::State::charter);
+            let is_out = charter.is_none_or(|charter| !charter.members.contains_key(&of.config.nation));
+            of.retired || of.harm.rotten || of.suspended || is_out || world.officers[of.nation].was_upset
+        }
         WriteRefused::Halted(
             HaltReason::ForeignOwn { .. }
             | HaltReason::Restored { .. }
@@ -129,10 +134,9 @@ fn refused_for_a_reason(world: &World, node: usize, refused: &WriteRefused) -> R
         WriteRefused::StorageFull => {
             world.plan.steps.iter().any(|step| matches!(step.what, What::DiskFull { node: full, .. } if full == node))
         }
-        // No run writes so much, waits for so many, or knows of such rules.
-        WriteRefused::Halted(HaltReason::Rules { .. }) | WriteRefused::Quota { .. } | WriteRefused::TooManyWaiting => {
-            false
-        }
+        WriteRefused::Halted(HaltReason::Rules { rules }) => *rules > of.config.rules_max,
+        // No run writes so much, or waits for so many.
+        WriteRefused::Quota { .. } | WriteRefused::TooManyWaiting => false,
         WriteRefused::OtherContent { .. }
         | WriteRefused::IdempotencyKey
         | WriteRefused::Count { .. }

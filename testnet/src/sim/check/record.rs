@@ -1,7 +1,6 @@
 //! What must hold of the record that one honest node holds, at any time.
 
 use comity_protocol::chain::{AuthorStatus, Chain, EnvelopeStanding};
-use comity_protocol::charter::Anchor;
 use comity_protocol::control::KeyStatus;
 use comity_protocol::evaluate::State;
 use comity_protocol::ids::{AuthorId, EnvelopeId, Tip};
@@ -10,14 +9,16 @@ use comity_protocol::limits::{
 };
 use comity_protocol::section::Verdict;
 
-use super::{Violation, witness};
+use super::{Violation, votes, witness};
 use crate::sim::world::World;
 
 /// Looks at all that a node holds.
 pub(super) fn is_sound(world: &World, node: usize) -> Result<(), Violation> {
     let Some(process) = world.nodes[node].process() else { return Ok(()) };
     let state = process.replica.state();
-    anchor_stands(world, node, state)?;
+    votes::votes_are_the_nations_own(world, node, state)?;
+    votes::double_sealers_are_named(world, node, state)?;
+    votes::nothing_counts_before_admission(world, node, state)?;
     let basis = witness::basis(state);
     for chain in state.chains() {
         accepted_is_a_path(world, node, state, chain)?;
@@ -190,13 +191,4 @@ fn verdicts_have_reasons(world: &World, node: usize, state: &State, chain: &Chai
         }
     }
     Ok(())
-}
-
-/// I18: the anchor's height never decreases. Until motions are signed it stays where the alliance was founded.
-fn anchor_stands(world: &World, node: usize, state: &State) -> Result<(), Violation> {
-    if state.anchor() == Anchor::founding(world.alliance.id) {
-        return Ok(());
-    }
-    let text = format!("{} stands on another anchor than the founding", world.nodes[node].name);
-    Err(Violation::new("I18 the anchor never goes back", text))
 }

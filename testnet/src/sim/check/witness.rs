@@ -11,6 +11,7 @@ use comity_protocol::replica::WitnessCadence;
 use comity_protocol::roster::KeyStanding;
 
 use super::Violation;
+use crate::sim::votes::tolerated;
 use crate::sim::world::World;
 
 /// What finality rests on beside the chains: the charter and every nation's roster. A roster may take a witness's words back.
@@ -31,6 +32,14 @@ fn faulty(world: &World) -> BTreeSet<usize> {
     let mut faulty: BTreeSet<usize> = world.nodes.iter().filter(odd).map(|node| node.nation).collect();
     faulty.extend((0..world.plan.nations.len()).filter(|nation| world.lies(*nation)));
     faulty
+}
+
+/// Whether of the members that a node's charter names fewer than a third have witnesses that may say anything.
+fn bears_its_faults(world: &World, node: usize) -> bool {
+    let Some(charter) = world.nodes[node].state().and_then(State::charter) else { return false };
+    let member = |nation: &usize| charter.members.contains_key(&world.alliance.nations[*nation].id);
+    let faults = faulty(world).into_iter().filter(member).count();
+    faults <= tolerated(charter.members.len())
 }
 
 /// Takes note of what is final at a node now, and compares it with what was.
@@ -61,8 +70,7 @@ pub(super) fn take_note(world: &mut World, node: usize, authors: &BTreeSet<Autho
 /// I5: what was final at a node stays accepted there, while its key is Active and neither the charter nor a roster changed;
 /// fewer than a third of the nations lie or have keys with two lives. (Who has heard of one branch only accepts that one.)
 pub(super) fn final_stays_accepted(world: &World, node: usize, chain: &Chain, basis: &Digest) -> Result<(), Violation> {
-    let nations = world.plan.nations.len();
-    if faulty(world).len() > nations.div_ceil(3) - 1 || chain.status() != AuthorStatus::Active {
+    if !bears_its_faults(world, node) || chain.status() != AuthorStatus::Active {
         return Ok(());
     }
     let of = &world.nodes[node];
@@ -86,10 +94,10 @@ pub(super) fn final_is_accepted_everywhere(world: &mut World) -> Result<(), Viol
         let authors = world.nodes[*node].state().map(|state| state.chains().map(Chain::author).collect());
         take_note(world, *node, &authors.unwrap_or_default())?;
     }
-    if faulty(world).len() > world.plan.liars_tolerated() {
-        return Ok(());
-    }
     for node in speakers {
+        if !bears_its_faults(world, node) {
+            continue;
+        }
         let Some(state) = world.nodes[node].state() else { continue };
         let basis = basis(state);
         for ((author, _), tip) in world.chronicle.finals.iter().filter(|((_, at), _)| *at == basis) {

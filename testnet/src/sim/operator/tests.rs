@@ -9,7 +9,7 @@ use comity_protocol::effect::{
 use comity_protocol::guard::VoidReason;
 use comity_protocol::ids::{AuthorKey, EnvelopeId, Timestamp, Tip};
 use comity_protocol::message::{Frame, PushedEnvelope};
-use comity_protocol::replica::{Config, Replica, Stored, WitnessCadence};
+use comity_protocol::replica::{Config, RULES_MAX, Replica, Stored, WitnessCadence};
 use comity_protocol::rules::Rules;
 use comity_protocol::statement::Kind;
 use comity_protocol::testing::{FOUNDED_MS, TestAlliance};
@@ -35,6 +35,7 @@ impl Desk {
             key: node.key.clone(),
             seed,
             witness: WitnessCadence::NEVER,
+            rules_max: RULES_MAX,
         };
         let replica = Replica::new(
             config,

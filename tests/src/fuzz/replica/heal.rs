@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use comity_protocol::effect::{Authoring, Effect, ExchangeId, Input, LinkId, LinkUp, Source, Storage};
 use comity_protocol::ids::{Timestamp, Tip};
 use comity_protocol::message::Hello;
-use comity_protocol::replica::{Config, Replica, Stored, WitnessCadence};
+use comity_protocol::replica::{Config, RULES_MAX, Replica, Stored, WitnessCadence};
 use comity_protocol::rules::Rules;
 use comity_protocol::testing::FOUNDED_MS;
 
@@ -34,6 +34,7 @@ impl Server {
             key: node.key.clone(),
             seed: 2,
             witness: WitnessCadence::NEVER,
+            rules_max: RULES_MAX,
         };
         let stored =
             Stored { state: POOL.all.clone(), remembered: Vec::new(), authoring: Authoring::Free, signed: Tip::NONE };

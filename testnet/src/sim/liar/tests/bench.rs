@@ -10,7 +10,7 @@ use comity_protocol::effect::{
 use comity_protocol::ids::{AuthorId, EnvelopeId, Timestamp, Tip};
 use comity_protocol::limits::EXCHANGE_IDLE_MS;
 use comity_protocol::message::Frame;
-use comity_protocol::replica::{Config, Replica, Stored, WitnessCadence};
+use comity_protocol::replica::{Config, RULES_MAX, Replica, Stored, WitnessCadence};
 use comity_protocol::rules::Rules;
 use comity_protocol::testing::{FOUNDED_MS, TestAlliance, draft};
 
@@ -76,6 +76,7 @@ impl Bench {
             key: alliance.nations[node].nodes[0].key.clone(),
             seed: seed + node as u64,
             witness: WitnessCadence::NEVER,
+            rules_max: RULES_MAX,
         };
         let honest = (0..HONEST)
             .map(|node| {
