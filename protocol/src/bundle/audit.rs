@@ -174,7 +174,7 @@ impl Audit {
             Some(last) => {
                 // What it speaks of is evaluated first: the set decides, not the order, so the rest follows at no cost.
                 state.admit(acknowledged(&self.elements, last));
-                last.compare(&state)
+                last.compare(&state, links)
             }
         };
         state.admit(self.elements);
@@ -192,19 +192,24 @@ impl Audited {
 }
 
 impl LastWitness {
-    /// Compares what it published with `state`, the evaluation of what it acknowledged.
-    fn compare(&self, state: &State) -> PublishedDigests {
+    /// Compares what it published with `state`, the evaluation of what it acknowledged; `all` has every header of the bundle.
+    ///
+    /// A witness acknowledges nothing of a chain that counts for nothing, and neither branch above a fork, yet the digest of
+    /// its state names both: whether it held them when it spoke nobody can tell from what it acknowledged.
+    fn compare(&self, state: &State, all: &State) -> PublishedDigests {
         let witness = self.envelope;
+        let told_of_all = all.chains().all(|chain| chain.fork().is_none() && chain.tip() != Tip::NONE);
         let rosters =
             self.rosters.iter().all(|(nation, tip)| state.roster(nation).is_some_and(|held| held.tip() == *tip));
-        let all = state.nations().filter_map(|nation| state.roster(&nation.id)).all(|roster| {
+        let listed = state.nations().filter_map(|nation| state.roster(&nation.id)).all(|roster| {
             let (version, _) = roster.tip();
             version == 0 || self.rosters.values().any(|tip| *tip == roster.tip())
         });
         let whole = |chain: &Chain| chain.fork().is_none() && chain.bodies_to() == chain.tip().seq;
         let same = state.charter_id() == self.body.charter
+            && told_of_all
             && rosters
-            && all
+            && listed
             && state.chains().all(whole)
             && state.frontier() == self.body.frontier;
         let evaluated = state.state();

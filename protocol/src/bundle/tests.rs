@@ -378,6 +378,23 @@ fn a_witness_that_published_another_state_is_told() {
     assert!(matches!(published(&world), PublishedDigests::Differs { .. }), "{:?}", published(&world));
 }
 
+#[test]
+fn a_fork_above_what_a_witness_acknowledged_proves_nothing_against_it() {
+    let mut world = World::new(2);
+    let branches = [1, 2].map(|said| {
+        let mut twin = world.alliance.node(1, 0).clone();
+        twin.write(&world.state, vec![draft("observation", 70 + said, "one of two")]).expect("it writes")
+    });
+    for branch in branches {
+        world.state.admit(branch.elements().into());
+    }
+    world.witness(0);
+    let bytes = world.export(Kind::Bundle);
+    let audited = audit(&bytes).expect("it holds");
+    assert!(matches!(audited.published, PublishedDigests::NotComparable { .. }), "{:?}", audited.published);
+    assert!(audited.agrees(), "whoever exports beside a fork is honest");
+}
+
 fn published(world: &World) -> PublishedDigests {
     audit(&world.export(Kind::Bundle)).expect("it holds").published
 }
