@@ -366,7 +366,12 @@ impl State {
         let authors = touched.authors.iter().chain(&changes.acknowledged);
         let mut concerned: BTreeSet<AuthorId> =
             authors.filter_map(|author| self.chains.get(author)).filter(forked).map(Chain::author).collect();
-        if !changes.acknowledged.is_empty() || changes.charter {
+        // What of a witness's words is kept depends on where the chains that they name are cut off.
+        let cut_off = |author: &AuthorId| match self.author_status(author) {
+            AuthorStatus::Retired { .. } | AuthorStatus::Removed { .. } => true,
+            AuthorStatus::Active | AuthorStatus::Unlisted => false,
+        };
+        if !changes.acknowledged.is_empty() || changes.charter || concerned.iter().any(cut_off) {
             concerned.extend(self.acknowledgements.forked_witnesses(&self.chains).map(Chain::author));
         }
         if changes.charter {

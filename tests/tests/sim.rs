@@ -19,10 +19,11 @@ use comity_testnet::sim::shrink::shrink;
 const SEEDS: Range<u64> = 0..64;
 
 /// Seeds that once failed, and what they found: (profile, seed, what was wrong).
-const KEPT: [(Profile, u64, &str); 6] = [
+const KEPT: [(Profile, u64, &str); 7] = [
     (Profile::Everyday, 722, "a genesis whose row had rotted and that an import brought back was taken for nonsense"),
     (Profile::Forks, 1_012, "a node whose store had lost rows to a lying disk ended at every save, for ever"),
     (Profile::Everyday, 257, "the way down to a cut that is looked for was taken for headers that link to nothing"),
+    (Profile::Everyday, 459, "a restored node was to be released although only a liar has what it said"),
     (
         Profile::Disk,
         7,

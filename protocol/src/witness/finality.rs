@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::chain::Chain;
+use crate::chain::{AuthorStatus, Chain};
 use crate::ids::{NationId, Tip};
 
 /// How much of an author's chain is final: acknowledged by more than two thirds of the nations.
@@ -100,11 +100,16 @@ fn deepest_below(chain: &Chain, top: u32, nodes: &[Vec<u32>], quorum: usize) -> 
 ///
 /// An honest nation acknowledges one path. Of one that lies the following are kept: the two highest; what supports the final
 /// header, or each side of a split; and what agrees furthest with each nation that acknowledges few branches, so that its
-/// word counts wherever the words of the honest do, also where what makes up a quorum has not all arrived yet. All this is a
-/// function of the set, and what is kept by it stays kept when the rest is forgotten.
+/// word counts wherever the words of the honest do, also where what makes up a quorum has not all arrived yet; and with the
+/// cut of a key that was retired, so that all see alike who has seen what stands. All this is a function of the set, and what
+/// is kept by it stays kept when the rest is forgotten.
 pub(super) fn kept_tops(chain: &Chain, tops: &Tops<'_>, finality: &Finality) -> BTreeMap<NationId, Vec<Tip>> {
     let few = |of: &&[Tip]| of.len() <= HONEST_TOPS_MAX;
-    let measures: Vec<Tip> = tops.values().filter(|of| few(of)).flat_map(|of| of.iter().copied()).collect();
+    let cut = match chain.status() {
+        AuthorStatus::Retired { cut } | AuthorStatus::Removed { cut } => Some(cut),
+        AuthorStatus::Active | AuthorStatus::Unlisted => None,
+    };
+    let measures: Vec<Tip> = tops.values().filter(|of| few(of)).flat_map(|of| of.iter().copied()).chain(cut).collect();
     let keep = |of: &&[Tip]| {
         if few(of) {
             return of.to_vec();

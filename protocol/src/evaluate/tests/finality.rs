@@ -206,3 +206,73 @@ fn words_that_come_first_count_when_what_they_name_is_here() {
     assert_eq!(state.final_tip(&author), said[2].header.tip());
     assert_eq!(state.acknowledgements().absent().count(), 0);
 }
+
+/// What only a liar's words say, each on a branch of its witness's own chain.
+struct Words {
+    alliance: TestAlliance,
+    author: AuthorId,
+    /// Branches of the author's chain, and below each word of the liar's the decoys that come before it at its fork.
+    before: Vec<TestEnvelope>,
+    /// A word for the lowest of three branches, which no store keeps for its own sake.
+    word: TestEnvelope,
+    cut: Tip,
+}
+
+fn words() -> Words {
+    let mut alliance = four();
+    let node = alliance.nations[0].nodes[1].clone();
+    let mut before = Vec::new();
+    let mut tips = Vec::new();
+    for (way, length) in [(0, 5), (1, 5), (2, 2)] {
+        let mut twin = node.clone();
+        let branch: Vec<TestEnvelope> = (0..length).map(|_| twin.envelope(99, vec![way])).collect();
+        tips.push(branch[branch.len() - 1].header.tip());
+        before.extend(branch);
+    }
+    let witness = alliance.node(1, 0).clone();
+    before.extend(tips[..2].iter().map(|tip| witness.clone().body(&acks(&[(node.author, *tip)]))));
+    let decoys: Vec<TestEnvelope> = (0..2).map(|way| witness.clone().envelope(99, vec![way])).collect();
+    let highest = decoys.iter().map(TestEnvelope::id).max().expect("two");
+    let word = (0..)
+        .map(|later| TestNode { time_ms: witness.time_ms + later, ..witness.clone() })
+        .map(|mut twin| twin.body(&acks(&[(node.author, tips[2])])))
+        .find(|word| word.id() > highest)
+        .expect("one in three");
+    before.extend(decoys);
+    Words { author: node.author, alliance, before, word, cut: tips[2] }
+}
+
+#[test]
+fn where_a_key_is_cut_off_all_stores_keep_who_has_seen_what_stands() {
+    let Words { mut alliance, author, before, word, cut } = words();
+    let mut without = alliance.state();
+    without.admit(elements(&before));
+    let mut with = without.clone();
+    with.admit(word.elements().into());
+    assert_eq!(with.held(), without.held(), "before the cut nobody keeps the word");
+    let roster = Element::Control(alliance.retire(0, 1, cut));
+    // In whatever order the cut, the word and what it names come.
+    let mut orders = Vec::new();
+    with.admit(vec![roster.clone()]);
+    orders.push(with.clone());
+    without.admit(vec![roster.clone()]);
+    without.admit(word.elements().into());
+    orders.push(without);
+    let mut late = alliance.state();
+    late.admit(elements(&before[10..]));
+    late.admit(word.elements().into());
+    late.admit(elements(&before[..10]));
+    late.admit(elements(&before[10..]));
+    orders.push(late);
+    let seen = |state: &State| {
+        let chain = state.chain(&author).expect("held");
+        state.seen_by(&author, chain.get(&cut.id).expect("held")).len()
+    };
+    for mut state in orders {
+        let digests = (state.held(), state.state(), seen(&state));
+        assert_eq!(digests, (with.held(), with.state(), 1));
+        state.forget_unkept_headers(&author);
+        state.forget_unkept_headers(&word.header.header().author_id());
+        assert_eq!((state.held(), state.state(), seen(&state)), digests, "what is not kept changes nothing");
+    }
+}

@@ -198,7 +198,14 @@ pub(in crate::sim) fn after_confirmation(
         ConfirmRefused::PeerShowsMore { .. } | ConfirmRefused::NoPeer => {
             world.somebody_lies() || world.speakers().len() < 2
         }
-        ConfirmRefused::Incomplete { .. } => of.harm.rotten,
+        // What it told only nodes that lie, or that were retired since, they may keep to themselves.
+        ConfirmRefused::Incomplete { seq } => {
+            let has = |other: &usize| {
+                let chain = world.nodes[*other].state().and_then(|state| state.chain(&of.author));
+                chain.is_some_and(|chain| chain.at(*seq).any(|held| held.body().is_some()))
+            };
+            !world.speakers().iter().any(|other| *other != node && has(other))
+        }
         // It looks again for room after a pause.
         ConfirmRefused::StorageFull => true,
         ConfirmRefused::NotHalted | ConfirmRefused::OtherTip { .. } => false,

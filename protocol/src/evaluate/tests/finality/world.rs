@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::acks;
 use crate::chain::Chain;
+use crate::dossier::Seen;
 use crate::evaluate::tests::histories::Dice;
 use crate::evaluate::{Element, State};
 use crate::ids::{AuthorId, EnvelopeId, NationId, Tip};
@@ -25,6 +26,7 @@ struct Nation {
 
 struct World {
     dice: Dice,
+    alliance: TestAlliance,
     author: AuthorId,
     nations: Vec<Nation>,
     /// The author's key, wherever it signed.
@@ -65,22 +67,39 @@ impl World {
         };
         let nations = lies.into_iter().enumerate().map(of).collect();
         let node = alliance.nations[0].nodes[1].clone();
-        Self { dice, author: node.author, nations, places: vec![node], published: Vec::new(), forgets }
+        Self { dice, alliance, author: node.author, nations, places: vec![node], published: Vec::new(), forgets }
+    }
+
+    /// The same, but at the end the author's nation retires its key, at a place that it chooses.
+    fn run_to_a_cut(mut self) -> Told {
+        let mut told = Told::default();
+        self.go(&mut told);
+        let cut = self.places[self.dice.below(self.places.len())].tip;
+        let roster = self.alliance.retire(0, 1, cut);
+        for nation in &mut self.nations {
+            nation.state.admit(vec![Element::Control(roster.clone())]);
+        }
+        self.exchange(&mut told);
+        told
     }
 
     fn run(mut self) -> Told {
-        let steps = 20 + self.dice.below(40);
         let mut told = Told::default();
+        self.go(&mut told);
+        self.exchange(&mut told);
+        told
+    }
+
+    fn go(&mut self, told: &mut Told) {
+        let steps = 20 + self.dice.below(40);
         for _ in 0..steps {
             match self.dice.below(10) {
                 0..3 => self.author_speaks(),
                 3..6 => self.witness_speaks(),
                 _ => self.deliver(),
             }
-            self.look(&mut told);
+            self.look(told);
         }
-        self.exchange(&mut told);
-        told
     }
 
     /// The author goes on where it was; a stolen key goes on anywhere.
@@ -175,9 +194,9 @@ impl World {
                 self.look(told);
             }
         }
-        let digests: BTreeSet<_> =
-            honest.iter().map(|at| &self.nations[*at].state).map(|s| (s.held(), s.state())).collect();
-        told.differ = digests.len() > 1;
+        let mut states = honest.iter().map(|at| &self.nations[*at].state).map(|s| (s.held(), s.state(), Seen::of(s)));
+        let first = states.next();
+        told.differ = states.any(|state| Some(state) != first);
         let all: BTreeSet<EnvelopeId> = honest.iter().flat_map(|at| self.nations[*at].finals.clone()).collect();
         for nation in honest.iter().map(|at| &self.nations[*at]) {
             told.lost += all.iter().filter(|id| !nation.accepts(&self.author, id)).count();
@@ -201,12 +220,13 @@ impl Nation {
     }
 
     fn forget(&mut self) {
-        let before = (self.state.held(), self.state.state());
+        let before = (self.state.held(), self.state.state(), Seen::of(&self.state));
         let authors: Vec<AuthorId> = self.state.chains().map(Chain::author).collect();
         for author in &authors {
             self.state.forget_unkept_headers(author);
         }
-        assert_eq!(before, (self.state.held(), self.state.state()), "what is not kept changes nothing");
+        let after = (self.state.held(), self.state.state(), Seen::of(&self.state));
+        assert_eq!(before, after, "what is not kept changes nothing");
         let again = authors.iter().flat_map(|author| self.state.forget_unkept_headers(author));
         assert_eq!(again.count(), 0, "what is kept stays kept");
     }
@@ -265,6 +285,19 @@ fn whatever_less_than_a_third_say_a_final_envelope_stays_accepted_and_stores_agr
     });
     println!("{forked} forked, {beyond} with final envelopes above the freeze point, {forgot} that forgot");
     assert!(number("COMITY_SEED").is_some() || forked > 100 && beyond > 10 && forgot > 10);
+}
+
+/// A cut may stand on any branch, also one that nobody but a liar acknowledges.
+#[test]
+fn wherever_a_key_is_cut_off_stores_agree_on_who_has_seen_what_stands() {
+    runs(100, |seed, nations| {
+        for forgets in [false, true] {
+            for liars in [tolerated(nations), tolerated(nations) + 1] {
+                let told = World::new(seed, nations, liars, Rules::default(), forgets).run_to_a_cut();
+                assert!(!told.differ || (forgets && told.split), "seed {seed}, {nations} nations, {liars}, {forgets}");
+            }
+        }
+    });
 }
 
 #[test]
