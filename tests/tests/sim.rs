@@ -184,6 +184,28 @@ fn every_broken_rule_is_noticed() {
     assert!(unnoticed.is_empty(), "nobody would notice if these were broken: {unnoticed:?}");
 }
 
+#[test]
+fn votes_are_held_to_their_rules_and_two_sealed_motions_are_told() {
+    let (mut adopted, mut told, mut failed) = ([0; 2], 0, Vec::new());
+    for seed in asked(0..10) {
+        let outcome = run(&Plan::new(seed, Profile::Votes), Rules::default());
+        let text = outcome.trace.text();
+        adopted[0] += outcome.stats.votes;
+        adopted[1] += outcome.stats.sealed;
+        told += u32::from(text.contains("alarm: two motions are sealed for version"));
+        if outcome.violation.is_some() {
+            println!("{}\n", RunReport::new(&Replay::whole(seed, Profile::Votes), &outcome).text());
+            failed.push(seed);
+        }
+    }
+    assert!(failed.is_empty(), "COMITY_SEED={} runs the first of these seeds alone: {failed:?}", failed[0]);
+    let alone = std::env::var("COMITY_SEED").is_ok();
+    assert!(
+        alone || (adopted[0] > 100 && adopted[1] > 3 && told > 0),
+        "{adopted:?}, {told} conflicts: too little happens"
+    );
+}
+
 /// Sets every clock of a plan off by a constant of its own.
 fn under_other_clocks(plan: &Plan) -> Plan {
     let shift = |node: usize| {

@@ -6,6 +6,7 @@ use std::fs;
 use comity_testnet::sim::check::domain;
 use comity_testnet::sim::check::list::{INVARIANTS, PROMISES};
 use comity_testnet::sim::liar::Strategy;
+use comity_testnet::sim::officer::Misvote;
 use comity_testnet::sim::plan::Plan;
 use comity_testnet::sim::profile::Profile;
 use comity_testnet::sim::replay::Without;
@@ -28,6 +29,7 @@ fn every_profile_strategy_and_step_has_a_row() {
     let text = document();
     assert_eq!(rows(&text, "Profiles"), Profile::ALL.map(|profile| profile.name().to_owned()));
     assert_eq!(rows(&text, "Lying"), Strategy::ALL.map(|strategy| strategy.name().to_owned()));
+    assert_eq!(rows(&text, "Officers"), Misvote::ALL.map(|misvote| misvote.name().to_owned()));
     // Plans of many seeds have every kind of step.
     let plans = (0..100).flat_map(|seed| Profile::ALL.map(|profile| Plan::new(seed, profile)));
     let kinds: BTreeSet<String> = plans.flat_map(|plan| plan.steps).map(|step| step.what.name().to_owned()).collect();
