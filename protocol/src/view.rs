@@ -151,7 +151,6 @@ impl View {
             funding: &funding,
         });
         let invalid = std::mem::take(&mut reading.invalid);
-        let differing = (0..reading.shipments.len()).filter(|at| settlement::closed(&discrepancies, *at));
         let assembly = Assembly {
             ledger,
             as_of,
@@ -166,7 +165,7 @@ impl View {
             funding: &funding,
             held: &held,
             custody: &custody::by_pledge(&promised.movement),
-            closed: &differing.collect(),
+            closed: &settlement::closed(&discrepancies),
             endorsed: &endorsed,
         };
         let found = Found {

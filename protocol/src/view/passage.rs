@@ -159,7 +159,7 @@ struct Pass<'r, 'a> {
     ledger: &'r Ledger<'a>,
     hubs: &'r [Item<'a, Hub<'a>>],
     places: Index<'r>,
-    notices: &'r [Item<'a, crate::statement::typed::SuspendNotice<'a>>],
+    notices: BTreeMap<NationId, Vec<&'r Item<'a, crate::statement::typed::SuspendNotice<'a>>>>,
     as_of: Timestamp,
     taken: Taken<'a>,
     flags: &'r mut Flags,
@@ -178,11 +178,15 @@ pub(super) fn pass<'a>(
     let mut refusals = std::mem::take(&mut reading.slot_refusals);
     let mut uses = std::mem::take(&mut reading.slot_uses);
     let mut requests = std::mem::take(&mut reading.slot_requests);
+    let mut notices: BTreeMap<NationId, Vec<_>> = BTreeMap::new();
+    for notice in reading.notices.iter().filter(|notice| notice.live()) {
+        notices.entry(notice.name.nation).or_default().push(notice);
+    }
     let mut pass = Pass {
         ledger,
         hubs: &reading.hubs,
         places: index(&reading.hubs),
-        notices: &reading.notices,
+        notices,
         as_of,
         taken: Taken::default(),
         flags,
@@ -231,14 +235,12 @@ impl<'r, 'a> Pass<'r, 'a> {
         let early = hub.says.open_from.is_some_and(|open| from < open);
         let late = hub.says.open_to.is_some_and(|open| open < to);
         let paused = |notice: &&Item<'_, crate::statement::typed::SuspendNotice<'_>>| {
-            notice.live()
-                && notice.name.nation == hub.name.nation
-                && notice.says.from <= to
+            notice.says.from <= to
                 && notice.says.until.is_none_or(|until| from <= until)
                 && notice.says.pauses(HUBS, Kind::Hub.name(), &hub.name.id)
                 && !saw(&hub.seen, &notice.name)
         };
-        ended || early || late || self.notices.iter().any(|notice| paused(&notice))
+        ended || early || late || self.notices.get(&hub.name.nation).is_some_and(|own| own.iter().any(paused))
     }
 
     fn capacity(&self, hub: usize, mode: &str) -> u64 {

@@ -1,6 +1,6 @@
 //! Discrepancies and how they are closed: each party settles its half (C15).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::answers::Links;
 use super::flags::Flags;
@@ -151,6 +151,10 @@ fn halves<'a>(
     flags: &mut Flags,
 ) -> Halves {
     let places = index(&reading.shipments);
+    let receipts = reading.receipts.iter().zip(&movement.receipt_of);
+    let counters: BTreeSet<(usize, u32, NationId)> = receipts
+        .filter_map(|(receipt, shipment)| Some(((*shipment)?, receipt.says.line, receipt.name.nation)))
+        .collect();
     let mut halves = Halves::new();
     for (own, settle) in settles.iter_mut().enumerate() {
         let found = find(&places, &settle.says.shipment);
@@ -168,11 +172,7 @@ fn halves<'a>(
         let requirement = line.pledge_row.and_then(|pledge| links.requirement_of[pledge]);
         let recipient = requirement.map(|place| reading.requirements[place].name.nation);
         // Where nobody says whose need it is, those who counted it receive it.
-        let counted = || {
-            let receipts = reading.receipts.iter().zip(&movement.receipt_of);
-            let mut of_line = receipts.filter(|(receipt, place)| **place == Some(at) && receipt.says.line == line.line);
-            of_line.any(|(receipt, _)| receipt.name.nation == settle.name.nation)
-        };
+        let counted = || counters.contains(&(at, line.line, settle.name.nation));
         let party = recipient.map_or_else(counted, |nation| nation == settle.name.nation);
         if settle.name.nation != shipment.name.nation && !party {
             settle.standing = Standing::NotAuthorised;
@@ -201,8 +201,11 @@ fn halves<'a>(
     halves
 }
 
-/// Whether every line of a shipment that differs is settled, and at least one is.
-pub(super) fn closed(rows: &[DiscrepancyRow], shipment: usize) -> bool {
-    let mut own = rows.iter().filter(|row| row.shipment_row == shipment).peekable();
-    own.peek().is_some() && own.all(|row| row.state == DiscrepancyState::Settled)
+/// Returns the shipments of which every line that differs is settled, and at least one differs.
+pub(super) fn closed(rows: &[DiscrepancyRow]) -> BTreeSet<usize> {
+    let of = |settled: bool| {
+        let fits = rows.iter().filter(move |row| (row.state == DiscrepancyState::Settled) == settled);
+        fits.map(|row| row.shipment_row).collect::<BTreeSet<_>>()
+    };
+    &of(true) - &of(false)
 }

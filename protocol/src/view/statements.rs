@@ -129,10 +129,11 @@ pub(super) fn rows(states: &States<'_, '_>) -> Vec<StatementRow> {
     rows.extend(with(&reading.take_overs, |_, says| custody(says)));
     rows.extend(plain(&reading.returns));
     rows.extend(plain(&reading.inventories));
+    let differing: BTreeMap<(usize, u32), &DiscrepancyRow> =
+        states.discrepancies.iter().map(|row| ((row.shipment_row, row.line), row)).collect();
     rows.extend(with(&reading.settles, |_, says| {
         let at = find(&shipments, &says.shipment)?;
-        let mut rows = states.discrepancies.iter();
-        rows.find(|row| row.shipment_row == at && row.line == says.line).map(|row| row.state.name())
+        Some(differing.get(&(at, says.line))?.state.name())
     }));
     rows.extend(
         reading
