@@ -44,6 +44,13 @@ pub fn parties(ledger: &Ledger<'_>, shipment: &Shipment<'_>, consignor: NationId
 }
 
 impl Parties {
+    /// Who may ask for a slot: the consignor, and the carrier of a leg, or of any where none is named.
+    pub fn shipping(&self, leg: Option<usize>) -> BTreeSet<NationId> {
+        let named = |(number, _): &(usize, &_)| leg.is_none_or(|leg| leg == *number);
+        let carriers = self.legs.iter().enumerate().filter(named).filter_map(|(_, (carrier, _, _))| *carrier);
+        carriers.chain([self.consignor]).collect()
+    }
+
     /// Who may release custody at a leg: into `hub` at its end, or to its carrier at its beginning.
     pub fn giving(&self, leg: usize, hub: Option<&Ref>) -> BTreeSet<NationId> {
         let mut allowed = BTreeSet::from([self.consignor]);

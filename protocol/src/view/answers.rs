@@ -6,7 +6,7 @@ use super::read::{Item, Pins, Reading, find, index};
 use super::rows::{AcceptOutcome, FlagCode, Standing};
 use crate::statement::conversion::Conversions;
 use crate::statement::reference::Ref;
-use crate::statement::typed::{Accept, Pledge, Quantity, Says, Statement};
+use crate::statement::typed::{Accept, Lot, Pledge, Quantity, Says, Statement};
 use crate::statement::units::{Dimension, Unit};
 use crate::statement::{Kind, Status};
 use crate::table::Version;
@@ -171,7 +171,7 @@ fn converted(
 }
 
 fn link_pledges(reading: &mut Reading<'_>, conversions: &Conversions<'_>, flags: &mut Flags) -> Vec<Option<usize>> {
-    let requirements = index(&reading.requirements);
+    let (requirements, lots) = (index(&reading.requirements), index(&reading.lots));
     let mut places = Vec::with_capacity(reading.pledges.len());
     for pledge in &mut reading.pledges {
         let place = pledge.says.requirement.as_ref().and_then(|wanted| find(&requirements, wanted));
@@ -190,6 +190,10 @@ fn link_pledges(reading: &mut Reading<'_>, conversions: &Conversions<'_>, flags:
         if pledge.says.requirement.is_some() && requirement.is_none() {
             pledge.standing = Standing::Pending;
             let detail = "names a requirement that is not here".to_owned();
+            flags.raise(FlagCode::Pending, [pledge.name.clone()], [], detail);
+        } else if matches!(&pledge.says.lot, Some(Lot::Record(lot)) if find(&lots, lot).is_none()) {
+            pledge.standing = Standing::Pending;
+            let detail = "draws on a stock lot that is not here".to_owned();
             flags.raise(FlagCode::Pending, [pledge.name.clone()], [], detail);
         } else if unit.is_none()
             || other.is_some_and(|other| other.map(|unit| unit.dimension) != unit.map(|unit| unit.dimension))

@@ -14,7 +14,8 @@ use crate::statement::conversion::{Conversions, Ratio};
 use crate::statement::ledger::Ledger;
 use crate::statement::reference::Ref;
 use crate::statement::typed::{
-    AcceptSubstitute, Damage, Dispatch, LossReport, Quantity, Receipt, Return, Says, Shipment, ShipmentLine, Statement,
+    AcceptSubstitute, Damage, Dispatch, Inventory, LossReport, Quantity, Receipt, Return, Says, Shipment, ShipmentLine,
+    Statement,
 };
 use crate::statement::units::Dimension;
 
@@ -86,6 +87,7 @@ pub(super) fn gather<'a>(
     let mut receipts = std::mem::take(&mut reading.receipts);
     let mut returns = std::mem::take(&mut reading.returns);
     let mut substitutes = std::mem::take(&mut reading.substitutes);
+    let mut inventories = std::mem::take(&mut reading.inventories);
     let reading_now: &Reading<'_> = reading;
     let mut gathering = Gathering {
         reading: reading_now,
@@ -101,6 +103,7 @@ pub(super) fn gather<'a>(
     let loss_of = gathering.losses(&mut losses);
     let receipt_of = gathering.receipts(&mut receipts);
     gathering.returns(&mut returns);
+    gathering.inventories(&mut inventories);
     let leaves = gathering.substitutes(&mut substitutes);
     let lines = gathering.lines;
     let mut closing = Closing {
@@ -134,7 +137,7 @@ pub(super) fn gather<'a>(
     }
     let moved = closing.moved;
     (reading.dispatches, reading.losses, reading.receipts) = (dispatches, losses, receipts);
-    (reading.returns, reading.substitutes) = (returns, substitutes);
+    (reading.returns, reading.substitutes, reading.inventories) = (returns, substitutes, inventories);
     Movement { moved, lines: rows, dispatch_of, loss_of, receipt_of, differences }
 }
 
@@ -386,6 +389,20 @@ impl<'r, 'a> Gathering<'r, 'a> {
             if let Some(line) = self.lines[place].get_mut(&number) {
                 back.says.quantity = up(back.says.quantity, ratio, &line.says.quantity);
                 line.returns.push(own);
+            }
+        }
+    }
+
+    /// Checks that what came by a shipment is counted in use by its recipient only.
+    fn inventories(&mut self, inventories: &mut [Item<'a, Inventory<'a>>]) {
+        for inventory in inventories {
+            let Some(reference) = inventory.says.shipment.clone() else { continue };
+            if find(&self.shipments, &reference).is_none() {
+                self.pending(inventory);
+            } else if let Some((shipment, recipient)) = self.recipient(&reference, inventory.says.line.unwrap_or(0))
+                && recipient.nation != inventory.name.nation
+            {
+                self.not_authorised(inventory, shipment, &recipient.code);
             }
         }
     }

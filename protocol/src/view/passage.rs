@@ -7,6 +7,7 @@ use super::pause::{HUBS, PERMITS, Pauses, saw};
 use super::read::{Index, Item, Pins, Reading, find, index, place};
 use super::rows::{FlagCode, Head, Name, Standing};
 use crate::ids::{NationId, Timestamp};
+use crate::statement::custody::parties;
 use crate::statement::ledger::Ledger;
 use crate::statement::reference::Ref;
 use crate::statement::typed::{Allotment, Hub, Says, SlotGrant, SlotRefuse, SlotRequest, SlotUse, Statement};
@@ -162,6 +163,8 @@ struct Pass<'r, 'a> {
     notices: BTreeMap<NationId, Vec<&'r Item<'a, crate::statement::typed::SuspendNotice<'a>>>>,
     as_of: Timestamp,
     taken: Taken<'a>,
+    shipments: &'r [Item<'a, crate::statement::typed::Shipment<'a>>],
+    sent: Index<'r>,
     flags: &'r mut Flags,
 }
 
@@ -189,6 +192,8 @@ pub(super) fn pass<'a>(
         notices,
         as_of,
         taken: Taken::default(),
+        shipments: &reading.shipments,
+        sent: index(&reading.shipments),
         flags,
     };
     let shares = pass.allotments(&mut allotments);
@@ -417,6 +422,8 @@ impl<'r, 'a> Pass<'r, 'a> {
         for request in requests.iter_mut() {
             if self.hub(&request.says.hub).is_none() {
                 self.pending(request, "a hub");
+            } else if let Some(shipment) = request.says.shipment.clone() {
+                self.shipper(request, &shipment);
             }
         }
         let requests = &*requests;
@@ -444,6 +451,17 @@ impl<'r, 'a> Pass<'r, 'a> {
         }
         self.refusals(refusals, requests, &places, &mut answers);
         answers
+    }
+
+    /// Checks that a slot for a shipment is asked for by its consignor or a carrier of it.
+    fn shipper(&mut self, request: &mut Item<'a, SlotRequest<'a>>, shipment: &Ref) {
+        let Some(at) = find(&self.sent, shipment) else { return self.pending(request, "a shipment") };
+        let shipment = &self.shipments[at];
+        let leg = request.says.leg.map(|leg| usize::try_from(leg).unwrap_or(usize::MAX));
+        let parties = parties(self.ledger, &shipment.says, shipment.name.nation);
+        if !parties.shipping(leg).contains(&request.name.nation) {
+            self.not_authorised(request, &shipment.name, shipment.name.nation);
+        }
     }
 
     fn refusals(
@@ -496,7 +514,7 @@ impl<'r, 'a> Pass<'r, 'a> {
         used: &BTreeSet<usize>,
     ) -> Vec<SlotRow> {
         let mut queue: Vec<Waiting<'_>> = Vec::new();
-        for (at, own) in &answers.grants {
+        for (at, own) in answers.grants.iter().filter(|(at, _)| requests[**at].standing == Standing::Counted) {
             let says = &requests[*at].says;
             let order = |grant: &usize| (says.priority, says.from, grants[*grant].order(), *grant, *at);
             queue.extend(own.iter().map(order));

@@ -256,6 +256,40 @@ fn only_the_host_answers_a_request_and_only_its_writer_uses_the_slot() {
     assert!(view.statements.iter().any(|row| row.head.name.to_string() == refusal));
 }
 
+#[test]
+fn a_slot_for_a_shipment_is_asked_for_by_those_who_send_or_carry_it() {
+    let Convoy { mut world, shipment, hub, .. } = convoy(json!({}));
+    let mut draft = ask(&hub, 10, "2026-01-10", 1);
+    draft["fields"]["shipment"] = json!(shipment);
+    draft["fields"]["leg"] = json!(1);
+    let refused = |world: &World, site: &str| {
+        world.try_prepare(Side::West, site, draft.clone()).expect_err("not its leg").to_string()
+    };
+    assert_eq!(refused(&world, "POL"), "shipment: only the shipping nation may write this: DEU UKR");
+    let own = world.west("UKR", draft.clone());
+    let forged = {
+        let reference = |kind, code: &str, text: &str| {
+            let id = text.rsplit('/').next().expect("an id");
+            Value::Bytes(Ref::floating(world.nation(code), kind, id).encode())
+        };
+        let fields = [
+            ("hub", reference(Kind::Hub, "POL", &hub)),
+            ("mode", Value::Text("road".to_owned())),
+            ("tonnes", Value::Uint(10)),
+            ("from", Value::Text("2026-01-10".to_owned())),
+            ("shipment", reference(Kind::Shipment, "DEU", &shipment)),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        let id = "0000000r01".to_owned();
+        world.cut();
+        world.write(Side::West, "FRA", DraftWrite { kind: "slot_request".to_owned(), id, replaces: Vec::new(), fields })
+    };
+    let view = world.heal(NOW);
+    assert_eq!(slot(&view, &own).head.standing, Standing::Counted);
+    assert_eq!(slot(&view, &forged).head.standing, Standing::NotAuthorised);
+    view.one_flag(FlagCode::NotAuthorised, &[&forged, &shipment], &[]);
+}
+
 /// Goods of DEU for UKR, by a carrier of POL through a hub of POL; four parcels of 25.
 struct Convoy {
     world: World,

@@ -92,6 +92,35 @@ fn a_lot_of_another_nation_backs_nothing() {
     view.one_flag(FlagCode::NotAuthorised, &[&pol, &lot], &[]);
 }
 
+#[test]
+fn c21_a_pledge_of_stock_that_is_not_here_is_pending() {
+    let mut world = World::new();
+    let need = need(&mut world, 1000);
+    let id = need.rsplit('/').next().expect("a reference").to_owned();
+    let wanted = Value::Bytes(Ref::floating(world.nation("UKR"), Kind::Requirement, &id).encode());
+    let lot = Value::Bytes(Ref::floating(world.nation("DEU"), Kind::StockLot, "0000000s01").encode());
+    let text = |text: &str| Value::Text(text.to_owned());
+    let fields = [
+        ("requirement", wanted),
+        ("item", text("generator")),
+        ("quantity", Value::Uint(9)),
+        ("unit", text("each")),
+        ("lot", lot),
+    ];
+    world.cut();
+    let pledge = force(&mut world, "DEU", "pledge", &fields);
+    let view = world.heal(NOW);
+    assert_eq!(view.pledge(&pledge).head.standing, Standing::Pending);
+    view.one_flag(FlagCode::Pending, &[&pledge], &[]);
+    assert_eq!(view.requirement(&need).cover.gap_if_all, 1000);
+    let stock = [("item", text("generator")), ("quantity", Value::Uint(5)), ("unit", text("each"))];
+    let fields: Fields = stock.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    let write = DraftWrite { kind: "stock_lot".to_owned(), id: "0000000s01".to_owned(), replaces: Vec::new(), fields };
+    world.cut();
+    world.write(Side::East, "DEU2", write);
+    assert_eq!(world.heal(NOW).requirement(&need).cover.gap_if_all, 991, "served and conditional, it clears itself");
+}
+
 /// A pledge of goods of FRA's origin, asked for; returns need, pledge and request.
 fn asked(world: &mut World) -> (String, String, String) {
     let need = need(world, 1000);

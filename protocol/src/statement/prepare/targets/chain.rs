@@ -53,12 +53,8 @@ impl Targets<'_> {
     /// A slot for a shipment is for its consignor or one of its carriers to ask for.
     pub(super) fn shipper(&self, entry: &Entry<'_>, fields: &Fields) -> Result<(), DraftError> {
         let Some(shipment) = &self.shipment else { return Ok(()) };
-        let mut allowed = BTreeSet::from([shipment.reference.nation]);
-        match (reference(fields, "shipment"), super::number(fields, "leg")) {
-            (Some(_), Some(leg)) => allowed.extend(self.carrier(entry, leg)),
-            (Some(_), None) => allowed.extend((0..shipment.says.legs.len()).filter_map(|leg| self.carrier(entry, leg))),
-            (None, _) => {}
-        }
+        let parties = crate::statement::custody::parties(entry.ledger, &shipment.says, shipment.reference.nation);
+        let allowed = parties.shipping(super::number(fields, "leg"));
         among(entry, "shipment", Role::Shipper, &allowed)
     }
 
@@ -84,11 +80,6 @@ impl Targets<'_> {
         let mut allowed = BTreeSet::from([shipment.reference.nation]);
         allowed.extend(self.requirement.as_ref().map(|requirement| requirement.reference.nation));
         among(entry, "shipment", Role::Party, &allowed)
-    }
-
-    fn carrier(&self, entry: &Entry<'_>, leg: usize) -> Option<NationId> {
-        let code = self.shipment.as_ref()?.says.legs.get(leg)?.carrier?;
-        Some(entry.ledger.nation_by_code(code)?.id)
     }
 }
 
