@@ -46,7 +46,8 @@ pub(super) fn order(rng: &mut ChaCha8Rng, state: &State, me: &AuthorId) -> Order
     let ledger = Ledger::of(state);
     let (what, writes) = match rng.random_range(0..16_u32) {
         0..=2 => ("unknown kind", vec![unknown(rng)]),
-        3..=5 => ("odd fields", vec![odd(rng, &ledger)]),
+        // Several, so that each of the many kinds comes up.
+        3..=5 => ("odd fields", (0..5).map(|_| odd(rng, &ledger)).collect()),
         6..=8 => ("somebody else's role", vec![foreign_role(rng, &ledger)]),
         9..=11 => ("damaged copy", vec![damaged_copy(rng, &ledger, me)]),
         12 | 13 => ("several at once", several(rng, &ledger, me)),
