@@ -28,6 +28,7 @@ pub mod dossier;
 // meaning
 pub mod statement;
 pub mod view;
+pub mod resilience;
 // machine
 pub mod frontier;
 pub mod message;
