@@ -2,6 +2,7 @@
 
 mod aid;
 mod node;
+mod resilience;
 mod source;
 
 pub use node::said_lines;
@@ -98,6 +99,14 @@ pub enum RecordQuery {
         /// Also show requirements without a gap.
         #[arg(long)]
         all: bool,
+    },
+    /// Show what breaks if a nation, a hub or two together drop out.
+    Resilience {
+        #[command(flatten)]
+        as_of: AsOf,
+        /// How many rows of each table.
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        top: usize,
     },
     /// Show every conflict and warning, and who can clear it.
     Flags {
@@ -215,6 +224,10 @@ pub fn read(query: &RecordQuery, source: &Source<'_>, output: &Output) -> Result
             let gaps = source.gaps(as_of)?;
             let units = units(source, output, as_of)?;
             output.result(&gaps, || source.headed(aid::gaps(&gaps, *all, &units)));
+        }
+        RecordQuery::Resilience { as_of, top } => {
+            let found = source.resilience(as_of)?;
+            output.result(&found, || source.headed(resilience::in_words(&found, *top)));
         }
         RecordQuery::Flags { as_of } => {
             let flags = source.flags(as_of)?;

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod export;
 pub mod forks;
 pub mod node;
+pub mod resilience;
 pub mod restate;
 mod rows;
 

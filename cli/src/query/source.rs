@@ -2,7 +2,7 @@
 
 use comity_node::answers;
 use comity_node::answers::export::Form;
-use comity_node::api::model::{Board, Explanation, Flags, Gaps, Listing, Log, Nations, Shown};
+use comity_node::api::model::{Board, Explanation, Flags, Gaps, Listing, Log, Nations, Resilience, Shown};
 
 use super::AsOf;
 use crate::api::Api;
@@ -110,6 +110,17 @@ impl Source<'_> {
         match self {
             Self::Node(api) => api.run(|client| async move { client.get("/v1/gaps", &as_of.query()).await }),
             Self::Archive(opened) => Ok(answers::aid::gaps(&opened.outlook(as_of)?)),
+        }
+    }
+
+    /// What breaks if somebody drops out.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn resilience(&self, as_of: &AsOf) -> Result<Resilience, Failure> {
+        match self {
+            Self::Node(api) => api.run(|client| async move { client.get("/v1/resilience", &as_of.query()).await }),
+            Self::Archive(opened) => Ok(answers::resilience::resilience(&opened.outlook(as_of)?)),
         }
     }
 

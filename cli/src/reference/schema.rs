@@ -118,6 +118,7 @@ pub fn answers(path: &str) -> &'static [&'static str] {
         "watch" => &["Change"],
         "board" => &["Board"],
         "gaps" => &["Gaps"],
+        "resilience" => &["Resilience"],
         "flags" => &["Flags"],
         "export" => &["ExportLine", "Exported", "Streamed"],
         "decision list" => &["Decisions"],

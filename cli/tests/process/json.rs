@@ -289,6 +289,7 @@ fn reading(checked: &mut Checked, ukr: &Node, alliance: &Alliance) {
     assert_keys(gap, keys);
     assert_eq!((&gap["quantity"], &gap["gap_firm"]), (&json!(7), &json!(7)), "quantities are numbers");
     checked.run(Some(ukr), "board", &[]);
+    checked.run(Some(ukr), "resilience", &[]);
     checked.run(Some(ukr), "flags", &[]);
     let log = checked.run(Some(ukr), "log", &["--limit", "3"]);
     assert_eq!((log["rows"].as_array().map(Vec::len), &log["more"]), (Some(3), &json!(true)));

@@ -9,6 +9,7 @@ mod confirm;
 mod decision;
 mod forks;
 mod node;
+mod resilience;
 mod write;
 
 pub use aid::{
@@ -29,6 +30,7 @@ pub use node::{
     Authoring, Change, Charter, Fork, Lag, Log, LogRow, NationRow, Nations, NodeRow, PeerRow, PeerSummary, Peers,
     Status, Witnessed,
 };
+pub use resilience::{ConcentrationRow, LossRow, OpenedRow, PairRow, PlaceOut, Resilience, ShareRow, WaitingDecision};
 pub use write::{
     ControlAnswer, ControlRefusal, ControlRequest, CourierAnswer, CourierRefusal, Draft, PeerAnswer, PeerRequest,
     Problem, WriteAnswer, WriteRequest,

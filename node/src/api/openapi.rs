@@ -27,6 +27,7 @@ use super::routes;
         routes::restate,
         routes::board,
         routes::coverage,
+        routes::resilience,
         routes::gaps,
         routes::list,
         routes::flags,

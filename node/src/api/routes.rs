@@ -18,7 +18,7 @@ use super::extract::{Asked, Bytes, Sent};
 use super::model::{
     Adoption, Board, CharterExport, CharterState, ConfirmAnswer, ConfirmRequest, ControlAnswer, ControlRequest,
     CourierAnswer, Coverage, Decision, Decisions, Explanation, Flags, ForkShown, Forks, Gaps, Listing, Log, Motions,
-    Nations, PeerAnswer, PeerRequest, Peers, Problem, RestateRequest, Restated, Shown, Status, WriteAnswer,
+    Nations, PeerAnswer, PeerRequest, Peers, Problem, Resilience, RestateRequest, Restated, Shown, Status, WriteAnswer,
     WriteRequest,
 };
 use super::{Refusal, events, openapi, stream};
@@ -55,6 +55,7 @@ pub(super) fn table() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/restate", post(restate)),
         ("/v1/board", get(board)),
         ("/v1/coverage", get(coverage)),
+        ("/v1/resilience", get(resilience)),
         ("/v1/gaps", get(gaps)),
         ("/v1/list", get(list)),
         ("/v1/flags", get(flags)),
@@ -319,6 +320,13 @@ pub(super) async fn board(State(api): State<Api>, Asked(query): Asked<AtQuery>) 
 pub(super) async fn coverage(State(api): State<Api>, Asked(query): Asked<CoverageQuery>) -> Answered<Coverage> {
     let without = query.without;
     api.driver.view(query.as_of, move |outlook| answers::aid::coverage(outlook, without.as_deref())).await.map(Json)
+}
+
+/// What breaks if a nation, a hub or two together drop out.
+#[utoipa::path(get, path = "/v1/resilience", params(AtQuery),
+    responses((status = 200, body = Resilience), (status = "default", body = Problem)))]
+pub(super) async fn resilience(State(api): State<Api>, Asked(query): Asked<AtQuery>) -> Answered<Resilience> {
+    api.driver.view(query.as_of, |outlook| Ok(answers::resilience::resilience(outlook))).await.map(Json)
 }
 
 /// Open need.

@@ -20,6 +20,8 @@ struct Upto {
     /// Nations with the highest accepted position that their acknowledgement covers, ascending by nation.
     nations: Vec<(NationId, u64)>,
     final_to: u64,
+    /// The highest accepted position.
+    tip: u64,
 }
 
 impl Seen {
@@ -41,6 +43,22 @@ impl Seen {
         nations.iter().filter(move |(_, to)| *to >= seq).map(|(nation, _)| nation)
     }
 
+    /// Returns, by nation, how many of its accepted envelopes fewer than `least` members are known to hold, itself included:
+    /// those that would be lost with few machines. Nations without any are left out.
+    pub fn held_by_fewer(&self, least: usize) -> BTreeMap<NationId, u64> {
+        let mut few = BTreeMap::new();
+        for (author, upto) in &self.authors {
+            let others = upto.nations.iter().filter(|(nation, _)| *nation != author.nation).map(|(_, to)| *to);
+            let mut to: Vec<u64> = others.chain([upto.tip]).collect();
+            to.sort_unstable_by(|a, b| b.cmp(a));
+            let held = least.checked_sub(1).map_or(upto.tip, |place| to.get(place).copied().unwrap_or(0));
+            if upto.tip > held {
+                *few.entry(author.nation).or_insert(0) += upto.tip - held;
+            }
+        }
+        few
+    }
+
     /// Whether the accepted envelope at a position is final.
     pub fn is_final(&self, author: &AuthorId, seq: u64) -> bool {
         self.authors.get(author).is_some_and(|upto| upto.final_to >= seq)
@@ -60,7 +78,8 @@ impl Upto {
             }
             (to > 0).then_some((*nation, to))
         };
-        Self { nations: members.filter_map(covered).collect(), final_to: final_on_path(state, chain) }
+        let tip = chain.tip().seq;
+        Self { nations: members.filter_map(covered).collect(), final_to: final_on_path(state, chain), tip }
     }
 }
 

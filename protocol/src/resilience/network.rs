@@ -9,6 +9,9 @@ use petgraph::algo::articulation_points::articulation_points;
 use petgraph::algo::dinics;
 use petgraph::graph::{DiGraph, NodeIndex, UnGraph};
 
+use crate::view::View;
+use crate::view::goods::ShipmentState;
+
 /// A capacity that limits nothing.
 const UNBOUNDED: u64 = u64::MAX / 4;
 
@@ -35,6 +38,32 @@ pub enum Flow {
 }
 
 impl Network {
+    /// Reads the ways of every shipment that is not cancelled, and the hubs they pass.
+    ///
+    /// Goods come from where the first leg of a shipment begins and are needed where its last one ends. A hub takes what it says
+    /// for all means of transport together.
+    pub fn of(view: &View) -> Self {
+        let mut network = Self::default();
+        for shipment in view.shipments.iter().filter(|shipment| shipment.state != ShipmentState::Cancelled) {
+            for leg in shipment.legs.iter().filter(|leg| !leg.from.is_empty() && !leg.to.is_empty()) {
+                network.ways.insert((leg.from.clone(), leg.to.clone()));
+            }
+            let named = |place: &&String| !place.is_empty();
+            network.sources.extend(shipment.legs.first().map(|leg| &leg.from).filter(named).cloned());
+            network.sinks.extend(shipment.legs.last().map(|leg| &leg.to).filter(named).cloned());
+        }
+        let passed: BTreeSet<&String> = network.ways.iter().flat_map(|(from, to)| [from, to]).collect();
+        let mut places: BTreeMap<String, Option<u64>> = passed.into_iter().map(|place| (place.clone(), None)).collect();
+        for hub in &view.hubs {
+            let takes = hub.capacity.values().fold(0_u64, |sum, tonnes| sum.saturating_add(*tonnes));
+            if let Some(place) = places.get_mut(&hub.head.name.to_string()).filter(|_| !hub.capacity.is_empty()) {
+                *place = Some(takes);
+            }
+        }
+        network.places = places;
+        network
+    }
+
     /// Returns the places without which the graph falls apart into more pieces than before, ascending (Tarjan), whatever way goods
     /// go.
     pub fn cut_places(&self) -> Vec<String> {

@@ -8,6 +8,7 @@ mod drafts;
 mod hostile;
 mod paper;
 mod properties;
+mod resilience;
 mod stage;
 mod decisions;
 mod silence;

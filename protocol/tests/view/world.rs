@@ -1,13 +1,18 @@
 //! Two replicas that can be cut apart, and short ways to say things on either side.
 
+use std::collections::BTreeSet;
+
 use comity_protocol::evaluate::{Element, State, evaluate};
 use comity_protocol::guard::DraftWrite;
 use comity_protocol::ids::{EnvelopeId, NationId, Timestamp, Tip};
+use comity_protocol::resilience::loss::losses;
+use comity_protocol::resilience::supply::Supply;
 use comity_protocol::statement::draft::{Draft, DraftError};
 use comity_protocol::statement::ledger::{Ledger, Snapshot};
 use comity_protocol::statement::prepare::{Entry, Prepared, prepare};
 use comity_protocol::testing::{FOUNDED_MS, TestAlliance, TestEnvelope};
 use comity_protocol::value::record_id_from;
+use comity_protocol::view::coverage::coverage;
 use comity_protocol::view::goods::ShipmentRow;
 use comity_protocol::view::rows::{Flag, FlagCode, Head, PledgeRow, RequirementRow};
 use comity_protocol::view::{View, export, view};
@@ -187,6 +192,7 @@ impl World {
 
 /// DOMAIN P2, and the gaps as 2.5 defines them.
 pub fn check_identities(view: &View) {
+    check_losses(view);
     for pledge in &view.pledges {
         let sums = &pledge.buckets;
         let all = sums.delivered + sums.in_transit + sums.to_ship + sums.offered_firm + sums.offered_conditional;
@@ -251,5 +257,23 @@ impl Look for View {
             assert!(named.iter().any(|name| name == statement), "{statement} is not in {named:?}");
         }
         assert_eq!(flags[0].clears, clears);
+    }
+}
+
+/// DOMAIN 2.7, N-1: what opens without a nation is what the cover computed without it says.
+fn check_losses(view: &View) {
+    let losses = losses(&Supply::of(view));
+    let with = coverage(view, None);
+    let nations: BTreeSet<NationId> = view.pledges.iter().map(|pledge| pledge.head.name.nation).collect();
+    for nation in nations {
+        let opened: u64 = losses
+            .iter()
+            .filter(|loss| loss.nation == nation)
+            .flat_map(|loss| &loss.needs)
+            .map(|need| need.uncovered)
+            .sum();
+        let without = coverage(view, Some(nation));
+        let more: u64 = without.iter().zip(&with).map(|(without, with)| without.gap_firm - with.gap_firm).sum();
+        assert_eq!(opened, more, "without {nation:?}");
     }
 }

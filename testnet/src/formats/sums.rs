@@ -93,6 +93,32 @@ mod tests {
         assert_eq!(refused.iter().map(|row| row.line).collect::<Vec<_>>(), [3, 4, 5]);
     }
 
+    /// The figures of DOMAIN 2.7, from the published sums: military aid by donor.
+    #[test]
+    fn the_concentration_of_published_sums_is_the_known_one() {
+        let Some(folder) = published("kiel-ust-r29") else { return };
+        let source = Source::open(&folder.join(SUMS_FILE)).expect("text");
+        let of = |year: &str| {
+            let mut sums: std::collections::BTreeMap<String, u128> = std::collections::BTreeMap::new();
+            for row in Table::open(&source).expect("a table").skip(1) {
+                let (_, row) = row.expect("a row");
+                if &row[2] == year {
+                    let sum = cells::scaled(&row[7], DIGITS).map_or(0, u128::from);
+                    *sums.entry(row[1].to_owned()).or_insert(0) += sum;
+                }
+            }
+            comity_protocol::resilience::concentration::concentration(&sums, 2).expect("a sum")
+        };
+        let year = of("2024");
+        assert_eq!((year.hhi, year.effective_hundredths), (2_619, 382));
+        assert_eq!((year.top[0].0.as_str(), year.top[1].0.as_str()), ("USA", "DEU"));
+        assert_eq!((year.left_without(1) / 10, year.left_without(2) / 10), (516, 421));
+        let year = of("2025");
+        assert_eq!((year.hhi, year.effective_hundredths), (1_189, 841));
+        assert_eq!((year.top[0].0.as_str(), year.top[1].0.as_str()), ("DEU", "GBR"));
+        assert_eq!((year.left_without(1) / 10, year.left_without(2) / 10), (758, 612));
+    }
+
     #[test]
     fn the_published_sums_are_read() {
         let Some(folder) = published("kiel-ust-r29") else { return };
