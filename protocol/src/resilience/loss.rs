@@ -70,7 +70,7 @@ fn add(loss: &mut Loss, need: &Need) {
     let uncovered = need.gap_without(gone) - before;
     let after_offers = need.gap_after_offers_without(gone).saturating_sub(need.gap_after_offers_without(nobody));
     for part in &need.parts {
-        let lost = part.firm() - part.firm_without(gone);
+        let lost = part.lost_without(gone);
         if let Some((value, currency)) = part.unit_value.as_ref().filter(|_| lost > 0) {
             let sum = loss.value.entry(currency.clone()).or_insert(0);
             *sum = sum.saturating_add(u128::from(lost) * u128::from(*value));
@@ -124,7 +124,7 @@ pub fn hidden_pairs(supply: &Supply) -> Vec<PairLoss> {
 /// The nations on whom something of a need rests that is not there yet.
 fn touching(need: &Need) -> BTreeSet<NationId> {
     let open = need.parts.iter().filter(|part| part.firm() > part.delivered || part.offered > 0);
-    open.flat_map(|part| [Some(part.donor), part.origin].into_iter().flatten()).collect()
+    open.flat_map(|part| part.custody.keys().copied().chain([part.donor]).chain(part.origin)).collect()
 }
 
 #[cfg(test)]
@@ -143,6 +143,7 @@ mod tests {
             origin: None,
             delivered,
             in_transit,
+            custody: BTreeMap::from([(nation(donor), in_transit)]),
             to_ship,
             offered,
             unit_value: Some((100, "EUR".to_owned())),
@@ -150,7 +151,9 @@ mod tests {
     }
 
     fn need(row: usize, quantity: u64, weight: u64, parts: Vec<Part>) -> Need {
-        Need { row, quantity, weight, parts }
+        let firm = parts.iter().map(Part::firm).sum();
+        let offered = parts.iter().map(|part| part.offered).sum();
+        Need { row, quantity, weight, firm, offered, parts }
     }
 
     #[test]
@@ -179,6 +182,16 @@ mod tests {
             (pairs[0].nations, pairs[0].beyond, &pairs[0].needs),
             ([nation(1), nation(2)], 4 * WHOLE_PPM, &vec![7])
         );
+    }
+
+    #[test]
+    fn goods_under_way_are_lost_with_whoever_holds_them() {
+        let mut handed_over = part(1, [0, 50, 0, 0]);
+        handed_over.custody = BTreeMap::from([(nation(2), 30), (nation(1), 20)]);
+        let found = losses(&Supply { needs: vec![need(0, 50, 1, vec![handed_over])] });
+        let uncovered =
+            |byte| found.iter().find(|loss| loss.nation == nation(byte)).expect("it holds some").needs[0].uncovered;
+        assert_eq!((uncovered(1), uncovered(2)), (20, 30));
     }
 
     #[test]

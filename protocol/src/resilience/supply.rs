@@ -25,6 +25,10 @@ pub struct Need {
     pub quantity: u64,
     /// How much it weighs: 5 less its priority, so 4 for the most urgent.
     pub weight: u64,
+    /// D + T + O of all pledges, as the view counts them.
+    pub firm: u64,
+    /// Firm F of all pledges.
+    pub offered: u64,
     /// What covers it, by pledge in R8 order.
     pub parts: Vec<Part>,
 }
@@ -40,8 +44,10 @@ pub struct Part {
     pub origin: Option<NationId>,
     /// D: nobody takes it back.
     pub delivered: u64,
-    /// T: with its donor until somebody else took custody.
+    /// T.
     pub in_transit: u64,
+    /// T by the nation that holds it: its donor until somebody else took custody (C28).
+    pub custody: BTreeMap<NationId, u64>,
     /// O.
     pub to_ship: u64,
     /// F of a pledge without open conditions.
@@ -68,6 +74,8 @@ impl Supply {
             row,
             quantity: need.quantity,
             weight: 5_u64.saturating_sub(u64::from(need.priority)).max(1),
+            firm: need.cover.firm(),
+            offered: need.cover.offered_firm,
             parts: need.pledges.iter().filter_map(|place| part(*place, view.pledges.get(*place)?)).collect(),
         });
         Self { needs: needs.collect() }
@@ -95,31 +103,35 @@ impl Part {
         self.delivered.saturating_add(self.in_transit).saturating_add(self.to_ship)
     }
 
-    /// Returns D + T + O without a nation: its own goods stay only where they arrived, and goods of its origin do not leave.
-    pub fn firm_without(&self, gone: impl Fn(&NationId) -> bool) -> u64 {
-        if gone(&self.donor) {
-            return self.delivered;
-        }
-        let kept = if self.origin.as_ref().is_some_and(gone) { 0 } else { self.to_ship };
-        self.delivered.saturating_add(self.in_transit).saturating_add(kept)
+    /// Returns what of D + T + O does not come without these nations: what they hold of T, what they have yet to ship, and what
+    /// needs their consent to leave.
+    pub fn lost_without(&self, gone: impl Fn(&NationId) -> bool) -> u64 {
+        let held = self.custody.iter().filter(|(nation, _)| gone(nation));
+        let held = held.fold(0_u64, |sum, (_, part)| sum.saturating_add(*part)).min(self.in_transit);
+        held.saturating_add(if self.stays(gone) { 0 } else { self.to_ship })
     }
 
-    /// Returns firm F without a nation.
-    pub fn offered_without(&self, gone: impl Fn(&NationId) -> bool) -> u64 {
-        if gone(&self.donor) || self.origin.as_ref().is_some_and(gone) { 0 } else { self.offered }
+    /// Returns what of firm F is offered no more without these nations.
+    pub fn withdrawn_without(&self, gone: impl Fn(&NationId) -> bool) -> u64 {
+        if self.stays(gone) { 0 } else { self.offered }
+    }
+
+    fn stays(&self, gone: impl Fn(&NationId) -> bool) -> bool {
+        !gone(&self.donor) && !self.origin.as_ref().is_some_and(gone)
     }
 }
 
 impl Need {
     /// Returns what D, T and O leave open, without these nations.
     pub fn gap_without(&self, gone: impl Fn(&NationId) -> bool) -> u64 {
-        self.parts.iter().fold(self.quantity, |gap, part| gap.saturating_sub(part.firm_without(&gone)))
+        let lost = self.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.lost_without(&gone)));
+        self.quantity.saturating_sub(self.firm.saturating_sub(lost))
     }
 
     /// Returns what firm offers leave open of that, too.
     pub fn gap_after_offers_without(&self, gone: impl Fn(&NationId) -> bool) -> u64 {
-        let firm = self.gap_without(&gone);
-        self.parts.iter().fold(firm, |gap, part| gap.saturating_sub(part.offered_without(&gone)))
+        let withdrawn = self.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.withdrawn_without(&gone)));
+        self.gap_without(&gone).saturating_sub(self.offered.saturating_sub(withdrawn))
     }
 }
 
@@ -133,19 +145,21 @@ pub fn ppm(part: u64, whole: u64) -> u64 {
 }
 
 fn part(row: usize, pledge: &PledgeRow) -> Option<Part> {
-    if pledge.head.standing != Standing::Counted {
+    let counted = pledge.head.standing == Standing::Counted;
+    if !counted && !matches!(pledge.head.standing, Standing::Lapsed | Standing::Standby) {
         return None;
     }
     let buckets = &pledge.buckets;
-    let value = pledge.unit_value.zip(pledge.currency.clone());
+    let promised = |quantity: u64| if counted { quantity } else { 0 };
     Some(Part {
         row,
         donor: pledge.head.name.nation,
         origin: None,
         delivered: buckets.delivered,
         in_transit: buckets.in_transit,
-        to_ship: buckets.to_ship,
-        offered: buckets.offered_firm,
-        unit_value: value,
+        custody: pledge.custody.clone(),
+        to_ship: promised(buckets.to_ship),
+        offered: promised(buckets.offered_firm),
+        unit_value: pledge.unit_value.zip(pledge.currency.clone()),
     })
 }
