@@ -116,7 +116,7 @@ fn archives(checked: &mut Checked, ukr: &Node, alliance: &Alliance) {
     run("archive records", &["requirement"]);
     let out = alliance.path("archived.jsonl");
     run("archive export", &["jsonl", "--out", &out]);
-    for command in ["gaps", "flags", "nations", "log", "charter"] {
+    for command in ["gaps", "flags", "resilience", "nations", "log", "charter"] {
         run(&format!("archive {command}"), &[]);
     }
 }
@@ -214,6 +214,16 @@ fn statements(checked: &mut Checked, ukr: &Node, pol: &Node) {
     add(checked, pol, "loss-report", &[of.as_slice(), &["--quantity", "20"]].concat());
     add(checked, ukr, "receipt", &[of.as_slice(), &["--counted", "270", "--damaged", "torn=5", "--final"]].concat());
     add(checked, ukr, "observation", &["--source", "a newspaper", "--item", "blankets", "--date", "2026-11-01"]);
+    let hub = made["hub"].1.clone();
+    let mut add = |checked: &mut Checked, node, kind, args: &[&str]| {
+        let answer = checked.run(Some(node), &format!("{kind} add"), &[args, &["--wait", "1"]].concat());
+        let record = answer["record"].as_str().expect("a record").to_owned();
+        made.insert(kind, (node, record.clone()));
+        record
+    };
+    catalogues(checked, pol, &mut add);
+    offers(checked, ukr, pol, [&requirement, &pledge, &other], &mut add);
+    passages(checked, ukr, pol, [&hub, &shipment], &mut add);
     let described = checked.schema.commands();
     for (kind, (node, record)) in &made {
         let listed = checked.run(Some(node), &format!("{kind} list"), &["--as-of", "2030-01-01T00:00:00Z"]);
@@ -227,6 +237,30 @@ fn statements(checked: &mut Checked, ukr: &Node, pol: &Node) {
     }
     // What others rest on goes last.
     for kind in [
+        "take-over",
+        "hand-over",
+        "slot-use",
+        "slot-refuse",
+        "slot-grant",
+        "slot-request",
+        "transit-permit",
+        "allotment",
+        "settle",
+        "return",
+        "inventory",
+        "consent",
+        "consent-request",
+        "fund",
+        "accept-substitute",
+        "standby-pledge",
+        "stock-lot",
+        "endorse",
+        "suspend-notice",
+        "topic",
+        "fx-table",
+        "valuation",
+        "unit-conversion",
+        "item-type",
         "observation",
         "receipt",
         "loss-report",
@@ -247,6 +281,68 @@ fn statements(checked: &mut Checked, ukr: &Node, pol: &Node) {
             }
         }
     }
+}
+
+/// Says what a nation keeps for itself.
+fn catalogues<'a>(
+    checked: &mut Checked,
+    pol: &'a Node,
+    add: &mut impl FnMut(&mut Checked, &'a Node, &'static str, &[&str]) -> String,
+) {
+    add(checked, pol, "item-type", &["--name", "winter tent", "--class", "II"]);
+    let pallet = ["--item", "flour", "--from-unit", "pallet", "--from", "1", "--quantity", "800", "--unit", "kg"];
+    add(checked, pol, "unit-conversion", &pallet);
+    let worth = ["--item", "flour", "--quantity", "1", "--unit", "t", "--value", "45000", "--currency", "EUR"];
+    add(checked, pol, "valuation", &[worth.as_slice(), &["--day", "2026-11-01"]].concat());
+    add(checked, pol, "fx-table", &["--base", "EUR", "--day", "2026-11-24", "--rates", "USD=0.9221"]);
+    add(checked, pol, "topic", &["--code", "water-quality", "--sources"]);
+    add(checked, pol, "suspend-notice", &["--from", "2999-12-01", "--scope", "pledges", "--reason", "elections"]);
+}
+
+/// Says what else is offered, asked and granted about goods.
+fn offers<'a>(
+    checked: &mut Checked,
+    ukr: &'a Node,
+    pol: &'a Node,
+    [requirement, pledge, other]: [&str; 3],
+    add: &mut impl FnMut(&mut Checked, &'a Node, &'static str, &[&str]) -> String,
+) {
+    add(checked, pol, "endorse", &["--requirement", requirement, "--text", "seen on the spot"]);
+    add(checked, pol, "stock-lot", &["--item", "tents", "--quantity", "600", "--unit", "each", "--place", "Warsaw"]);
+    let standby = ["--on-nation", "DEU", "--requirement", requirement, "--quantity", "200"];
+    add(checked, pol, "standby-pledge", &standby);
+    add(checked, pol, "fund", &["--pledge", pledge, "--amount", "2500000", "--currency", "EUR"]);
+    add(checked, ukr, "accept-substitute", &["--pledge", other, "--item", "tarpaulins", "--per", "4", "--counts", "1"]);
+    let asked = add(checked, pol, "consent-request", &["--pledge", pledge, "--origin", "UKR", "--end-user", "UKR"]);
+    add(checked, ukr, "consent", &["--request", &asked, "--quantity", "300"]);
+    add(checked, ukr, "inventory", &["--item", "tents", "--counted", "12", "--unit", "each"]);
+}
+
+/// Says how goods pass from hand to hand.
+fn passages<'a>(
+    checked: &mut Checked,
+    ukr: &'a Node,
+    pol: &'a Node,
+    [hub, shipment]: [&str; 2],
+    add: &mut impl FnMut(&mut Checked, &'a Node, &'static str, &[&str]) -> String,
+) {
+    let december = ["--from", "2026-12-01", "--to", "2026-12-31"];
+    let share = ["--hub", hub, "--nation", "POL", "--mode", "road", "--tonnes", "120"];
+    add(checked, ukr, "allotment", &[share.as_slice(), &december].concat());
+    let way = ["--from", "Dresden", "--to", "Warsaw", "--mode", "road"];
+    let valid = ["--valid-from", "2026-12-01", "--valid-to", "2026-12-31"];
+    add(checked, pol, "transit-permit", &[way.as_slice(), &valid].concat());
+    let slot = ["--hub", hub, "--mode", "road", "--tonnes", "40", "--from", "2026-12-08", "--priority", "1"];
+    let refused = add(checked, pol, "slot-request", &slot);
+    add(checked, ukr, "slot-refuse", &["--request", &refused, "--reason", "gate under repair"]);
+    let granted = add(checked, pol, "slot-request", &slot);
+    add(checked, ukr, "slot-grant", &["--request", &granted]);
+    add(checked, pol, "slot-use", &["--request", &granted, "--day", "2026-12-08", "--tonnes", "38"]);
+    add(checked, pol, "hand-over", &["--shipment", shipment, "--leg", "0", "--to", "UKR"]);
+    add(checked, ukr, "take-over", &["--shipment", shipment, "--leg", "0", "--from", "POL"]);
+    let line = ["--shipment", shipment, "--line", "0"];
+    add(checked, ukr, "return", &[line.as_slice(), &["--quantity", "5", "--reason", "mouldy"]].concat());
+    add(checked, ukr, "settle", &[line.as_slice(), &["--dispatched", "300", "--received", "270"]].concat());
 }
 
 /// Proposes, answers in every way, and looks at it.
