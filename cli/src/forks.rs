@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use comity_node::api::model::{ForkRow, ForkShown, Forks, RestateRequest, Restated, rfc3339};
-use comity_protocol::dossier::{ForkProof, ProvenFork};
+use comity_node::api::model::{ForkRow, ForkShown, Forks, MotionRow, RestateRequest, Restated, rfc3339};
+use comity_node::home::Home;
+use comity_protocol::dossier::{ForkProof, ProvenFork, RosterDossier};
 use comity_protocol::statement::visible;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::Api;
+use crate::charter;
 use crate::failure::Failure;
+use crate::found;
+use crate::found::charter::of_export;
 use crate::found::file::{self, FileKind};
 use crate::found::genesis;
 use crate::home;
@@ -30,6 +34,12 @@ pub enum ForksCommand {
         /// Write the roster that the nation's root should sign into this file.
         #[arg(long, value_name = "FILE")]
         roster_draft: Option<PathBuf>,
+        /// Write the motion on which the members should vote into this file, where rosters fork.
+        #[arg(long, value_name = "FILE", requires = "new_root")]
+        motion_draft: Option<PathBuf>,
+        /// The root public key that the motion gives the nation, as `comity root new` prints it.
+        #[arg(long, value_name = "KEY", requires = "motion_draft")]
+        new_root: Option<String>,
     },
     /// Check a proof, with no node and no network.
     Verify {
@@ -95,10 +105,10 @@ pub fn run(home: Option<&PathBuf>, command: Option<&ForksCommand>, output: &Outp
             output.result(&forks, || in_short(&forks));
             Ok(())
         }
-        Some(ForksCommand::Show { fork, proof, roster_draft }) => {
+        Some(ForksCommand::Show { fork, proof, roster_draft, motion_draft, new_root }) => {
             let query = [("of", fork.as_str())];
-            let shown: ForkShown =
-                Api::of(&home::of(home)?)?.run(|client| async move { client.get("/v1/fork", &query).await })?;
+            let home = home::of(home)?;
+            let shown: ForkShown = Api::of(&home)?.run(|client| async move { client.get("/v1/fork", &query).await })?;
             if let Some(path) = proof {
                 let proof = shown.proof.as_deref().ok_or_else(|| {
                     none(path, "a proof is of two statements of one node; of rosters it is the two rosters themselves")
@@ -108,7 +118,17 @@ pub fn run(home: Option<&PathBuf>, command: Option<&ForksCommand>, output: &Outp
             if let Some(path) = roster_draft {
                 write_draft(path, &shown)?;
             }
-            output.result(&shown, || in_full(&shown, proof.as_deref(), roster_draft.as_deref()));
+            let motion = match (motion_draft, new_root) {
+                (Some(path), Some(root)) => Some((path.as_path(), write_motion(&home, path, &shown, root)?)),
+                (None, _) | (_, None) => None,
+            };
+            output.result(&shown, || {
+                let mut text = in_full(&shown, proof.as_deref(), roster_draft.as_deref(), motion.is_some());
+                if let Some((path, row)) = &motion {
+                    text = format!("{text}\n\n{}\nthe motion is in {}", found::motion::in_words(row), path.display());
+                }
+                text
+            });
             Ok(())
         }
         Some(ForksCommand::Verify { file, genesis }) => {
@@ -134,6 +154,26 @@ fn write_draft(path: &Path, shown: &ForkShown) -> Result<(), Failure> {
     file::write(path, FileKind::RosterDraft, &fields)
 }
 
+/// Writes the motion that gives the nation of forked rosters another root key.
+fn write_motion(home: &Home, path: &Path, shown: &ForkShown, root: &str) -> Result<MotionRow, Failure> {
+    if shown.fork.level != "roster" {
+        let why = match &shown.no_draft {
+            Some(why) if shown.fork.level != "node" => why.clone(),
+            Some(_) | None => "what a node said twice its own nation settles, with a roster: --roster-draft".to_owned(),
+        };
+        return Err(none(path, &why));
+    }
+    let held = of_export(&charter::ask(home)?)?;
+    let nation = shown.fork.nation.as_deref().and_then(|code| held.state.nation_by_code(code)).map(|member| member.id);
+    let dossier = nation.and_then(|nation| RosterDossier::of(&held.state, &nation));
+    let root = found::root::parse_key(root)?;
+    let nonce = found::motion::nonce()?;
+    let motion = dossier
+        .and_then(|dossier| dossier.motion(&held.state, root, nonce))
+        .ok_or_else(|| none(path, "the nation is no member, or its rosters fork no more"))?;
+    found::motion::write(path, &held, &motion)
+}
+
 fn in_short(forks: &Forks) -> String {
     let row = |fork: &ForkRow| {
         vec![
@@ -147,7 +187,7 @@ fn in_short(forks: &Forks) -> String {
     table(&columns, forks.rows.iter().map(row).collect(), "no forks")
 }
 
-fn in_full(shown: &ForkShown, proof: Option<&Path>, draft: Option<&Path>) -> String {
+fn in_full(shown: &ForkShown, proof: Option<&Path>, draft: Option<&Path>, has_motion: bool) -> String {
     let mut lines: Vec<String> = shown.lines.iter().map(|line| visible(line)).collect();
     if !shown.suspended_listed.is_empty() {
         lines.push(String::new());
@@ -159,6 +199,15 @@ fn in_full(shown: &ForkShown, proof: Option<&Path>, draft: Option<&Path>) -> Str
         lines.push(format!("  comity forks show {} --roster-draft FILE", shown.fork.name));
         lines.push("  comity roster sign FILE --root ROOT --out SIGNED".to_owned());
         lines.push("  comity roster import SIGNED".to_owned());
+    }
+    if shown.fork.level == "roster" && shown.fork.open && !has_motion {
+        lines.push(String::new());
+        lines.push(
+            "The nation makes a new root key offline (comity root new) and tells its public half; then any member:"
+                .to_owned(),
+        );
+        lines.push(format!("  comity forks show {} --new-root KEY --motion-draft FILE", shown.fork.name));
+        lines.push("and more than two thirds of the members support it, and then seal it (comity vote).".to_owned());
     }
     for (what, path) in [("the proof", proof), ("the roster to sign", draft)] {
         lines.extend(path.map(|path| format!("{what} is in {}", path.display())));

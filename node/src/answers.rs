@@ -1,5 +1,6 @@
 //! From the replica's state to the objects of the local API.
 
+pub mod age;
 pub mod aid;
 pub mod charter;
 pub mod confirm;

@@ -60,6 +60,8 @@ pub struct Facts {
     pub started: Timestamp,
     /// Configured bound of the store.
     pub store_bytes_max: Option<u64>,
+    /// How often a witness speaks at least, as configured.
+    pub witness_heartbeat_ms: u64,
 }
 
 /// What a read sees: the replica between two batches, with nothing in it that is not durable.

@@ -163,10 +163,19 @@ pub const fn quorum_of(nations: usize) -> usize {
 /// The root keys that one nation ever had, and where its rosters end (spec 4.5.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lineage {
-    /// The nation with each of its root keys, by generation; never empty for a nation of the charter.
-    pub generations: Vec<CharterMember>,
+    /// Its root keys, by generation; never empty for a nation of the charter.
+    pub generations: Vec<Generation>,
     /// The last roster that counts, if the nation was removed.
     pub stop: Option<Tip>,
+}
+
+/// One root key of a nation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// The nation with that key.
+    pub member: CharterMember,
+    /// How many Active keys a roster might have by the charter versions since the key was named, ascending.
+    pub key_limits: BTreeSet<u8>,
 }
 
 /// Returns the lineage of every nation of these versions, which stand in order from the founding.
@@ -175,9 +184,12 @@ pub fn lineages(versions: &[Arc<Charter>]) -> BTreeMap<NationId, Lineage> {
     for charter in versions {
         for member in charter.members.values() {
             let generations = &mut lineages.entry(member.id).or_default().generations;
-            if generations.last().is_none_or(|last| last.root_gen != member.root_gen) {
-                generations.push(member.clone());
+            if generations.last().is_none_or(|last| last.member.root_gen != member.root_gen) {
+                generations.push(Generation { member: member.clone(), key_limits: BTreeSet::new() });
             }
+        }
+        for generation in lineages.values_mut().flat_map(|line| &mut line.generations) {
+            generation.key_limits.insert(charter.params.max_active_keys);
         }
     }
     for (nation, removal) in versions.last().iter().flat_map(|charter| &charter.removed) {

@@ -8,13 +8,16 @@ use crate::control::{KeyStatus, Roster};
 use crate::evaluate::State;
 use crate::ids::{AuthorId, ControlId, EnvelopeId, NationId, Timestamp, Tip};
 use crate::limits::ROSTER_VERSION_MAX;
+use crate::roster::KeyStanding;
 
+mod age;
 mod dependents;
 mod proof;
 mod restate;
 mod roster;
 mod seen;
 
+pub use age::{NationAge, RecordAge};
 pub use dependents::{Dependent, dependents};
 pub use proof::{Enrolment, ForkBranch, ForkProof, ForkProofError, ProvenFork, Step};
 pub use restate::{Kept, Restatement, Restating, Unsaid, restatements, said_by};
@@ -191,23 +194,28 @@ pub fn retiring(state: &State, author: &AuthorId, cut: Tip, now: Timestamp) -> R
     Ok(roster)
 }
 
-/// Returns the version and id of the first roster that retired a key, if one did, and where.
+/// Returns version and id of the first roster that retires a key where it is retired now, if it is.
 ///
-/// Of a nation's kept rosters only those on the path to the one in force are looked at.
+/// Where the nation's rosters fork, that may be a roster above the fork: retired by one of them is retired (4.5.2).
 pub fn retired_in(state: &State, author: &AuthorId) -> Option<(u64, ControlId)> {
     let evaluated = state.roster(&author.nation)?;
+    let KeyStanding::Retired { cut, .. } = *evaluated.keys.get(&author.key)? else { return None };
+    let retires_there = |id: &ControlId| {
+        let roster = state.control_record(id).and_then(|control| roster::of(control));
+        let key = |roster: &Roster| {
+            roster.keys.iter().any(|key| key.node == author.key && key.status == KeyStatus::Retired { cut })
+        };
+        roster.filter(|roster| key(roster))
+    };
     let mut at = Some(evaluated.tip()).filter(|(version, _)| *version > 0);
     let mut found = None;
     while let Some((version, id)) = at {
-        let Some(roster) = state.control_record(&id).and_then(|control| roster::of(control)) else { break };
-        let retired = |key: &&crate::control::RosterKey| key.node == author.key && key.status != KeyStatus::Active;
-        if !roster.keys.iter().any(|key| retired(&key)) {
-            break;
-        }
+        let Some(roster) = retires_there(&id) else { break };
         found = Some((version, id));
         at = (version > 1).then_some((version - 1, roster.prev));
     }
-    found
+    let above = || evaluated.kept.iter().copied().find(|(_, id)| retires_there(id).is_some());
+    found.or_else(above)
 }
 
 #[cfg(test)]

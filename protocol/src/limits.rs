@@ -142,6 +142,8 @@ pub const SEEK_RETRY_MAX_MS: u64 = 300_000;
 pub const FETCH_MAX_MS: u64 = 120_000;
 /// What nations acknowledge and nobody delivers for this long is withheld.
 pub const WITHHELD_MS: u64 = 600_000;
+/// A nation of which nothing was heard for so many of a witness's heartbeats is silent: one may be late, four are not.
+pub const SILENT_AFTER_HEARTBEATS: u64 = 4;
 /// How often what is acknowledged and not held is looked at.
 pub const WITHHELD_STEP_MS: u64 = 60_000;
 /// Envelopes of one author watched for being withheld; more say nothing new.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::charter::{Charter, CharterMember, Lineage};
-use crate::control::{ControlRecord, KeyStatus, Roster, RosterKey, VerifiedControl};
+use crate::charter::{Charter, CharterMember, Generation, Lineage};
+use crate::control::{ControlRecord, KeyStatus, Params, Roster, RosterKey, VerifiedControl};
 use crate::ids::{AuthorKey, ControlId, Tip};
 use crate::limits::ROSTER_KEYS_MAX;
 
@@ -140,10 +140,10 @@ impl Rosters {
     pub(crate) fn evaluate(&self, charter: &Charter, line: &Lineage) -> NationRoster {
         let mut result = NationRoster::default();
         let mut kept = BTreeSet::new();
-        for member in &line.generations {
-            let steps = self.steps_of(charter, member);
+        for generation in &line.generations {
+            let steps = self.steps_of(charter, generation);
             kept.extend(steps.kept.iter().copied());
-            kept.extend(self.ancestry(&member.floor));
+            kept.extend(self.ancestry(&generation.member.floor));
             result = steps;
         }
         if let Some(stop) = &line.stop {
@@ -189,7 +189,11 @@ impl Rosters {
     }
 
     /// Follows the valid steps of one root key from its floor.
-    fn steps_of(&self, charter: &Charter, member: &CharterMember) -> NationRoster {
+    ///
+    /// Of one version those count that need the lowest limit of Active keys the charter ever had: what was refused for too
+    /// many, and signed again with fewer, does not come alive beside its successor once the limit is raised.
+    fn steps_of(&self, charter: &Charter, generation: &Generation) -> NationRoster {
+        let member = &generation.member;
         let mut result = NationRoster::default();
         let mut level: Vec<&Arc<VerifiedControl>> = Vec::new();
         if member.floor.seq > 0 {
@@ -203,15 +207,17 @@ impl Rosters {
         let mut retired: BTreeMap<AuthorKey, Tip> = BTreeMap::new();
         let mut version = member.floor.seq + 1;
         loop {
-            let next: Vec<&Arc<VerifiedControl>> =
-                self.versions(version).filter(|c| is_step(charter, member, &level, version, c)).take(2).collect();
-            if next.is_empty() {
-                break;
-            }
-            for control in &next {
-                result.kept.push((version, control.id()));
-                note_cuts(&mut retired, control);
-            }
+            let steps = |limit: u8| {
+                let params = Params { max_active_keys: limit, ..charter.params };
+                let steps = self.versions(version).filter(|c| is_step(&params, member, &level, version, c));
+                steps.take(2).collect::<Vec<_>>()
+            };
+            let limits = generation.key_limits.iter().map(|limit| steps(*limit));
+            let Some(next) = limits.into_iter().find(|next| !next.is_empty()) else { break };
+            // What would count without them is kept as well: its signer signed twice.
+            let others = steps(charter.params.max_active_keys);
+            result.kept.extend(next.iter().chain(&others).map(|control| (version, control.id())));
+            next.iter().for_each(|control| note_cuts(&mut retired, control));
             if next.len() > 1 && result.fork.is_none() {
                 result.fork = Some(version);
             }
@@ -269,7 +275,7 @@ fn standings(record: Option<&Roster>, retired: &BTreeMap<AuthorKey, Tip>) -> BTr
 }
 
 fn is_step(
-    charter: &Charter,
+    params: &Params,
     member: &CharterMember,
     level: &[&Arc<VerifiedControl>],
     version: u64,
@@ -280,8 +286,8 @@ fn is_step(
         return false;
     }
     if version == 1 {
-        return check_step(&charter.params, None, roster).is_ok();
+        return check_step(params, None, roster).is_ok();
     }
-    let steps = |prev: &Roster| check_step(&charter.params, Some(prev), roster).is_ok();
+    let steps = |prev: &Roster| check_step(params, Some(prev), roster).is_ok();
     level.iter().any(|prev| prev.id() == roster.prev && roster_of(prev).is_some_and(steps))
 }

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::table::short;
 
-pub use propose::ProposeArgs;
+pub use propose::{ProposeArgs, nonce, write};
 
 /// Fewest digits by which a motion is named.
 const PREFIX_DIGITS_MIN: usize = 6;

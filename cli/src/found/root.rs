@@ -156,6 +156,18 @@ pub fn load(path: &Path) -> Result<SecretKey, Failure> {
     Ok(key)
 }
 
+/// Reads a root public key.
+///
+/// # Errors
+/// [`Failure`] with exit code 2.
+pub fn parse_key(text: &str) -> Result<RootKey, Failure> {
+    RootKey::from_hex(text).ok_or_else(|| {
+        Failure::usage(format!("{text:?} is no root key"))
+            .because("a root public key is 64 hexadecimal digits")
+            .hint("`comity root new` prints it")
+    })
+}
+
 /// Checks the form of a nation's code.
 ///
 /// # Errors

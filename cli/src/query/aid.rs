@@ -85,7 +85,14 @@ pub fn board(board: &Board, units: &Units) -> String {
         Column::Left("STATE"),
         Column::Left("FLAGS"),
     ];
-    with_moment(&board.as_of, &table(&columns, rows, "no requirements"))
+    let text = table(&columns, rows, "no requirements");
+    let silent: Vec<&str> = board.age.nations.iter().filter(|row| row.silent).map(|row| row.nation.as_str()).collect();
+    let text = match (&board.age.words, silent.as_slice()) {
+        (Some(words), _) => format!("WARNING: {words}\n{text}"),
+        (None, []) => text,
+        (None, silent) => format!("not heard of lately: {}\n{text}", silent.join(", ")),
+    };
+    with_moment(&board.as_of, &text)
 }
 
 fn requirement_line(row: &BoardRow, scale: &Scale) -> Vec<String> {

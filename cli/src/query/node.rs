@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use comity_node::api::model::{Log, LogRow, Nations, Peers, Status, Witnessed};
+use comity_node::api::model::{Log, LogRow, Nations, Peers, RecordAge, Status, Witnessed};
 use comity_protocol::statement::visible;
 
 use crate::output::now_jiff;
@@ -28,6 +28,7 @@ pub fn status(status: &Status) -> String {
     row("listens", if status.listen.is_empty() { "nowhere".to_owned() } else { status.listen.join(" ") });
     let connected = status.peers.iter().filter(|peer| peer.connected).count();
     row("peers", format!("{connected} of {} connected", status.peers.len()));
+    row("heard", heard(&status.age, &status.nation));
     row("record", format!("{} in {}", counted(status.statements, "statement"), counted(status.envelopes, "envelope")));
     row("waiting", format!("{}, void {}", number(status.waiting), number(status.void)));
     row("held", short(&status.held));
@@ -52,6 +53,19 @@ pub fn status(status: &Status) -> String {
         row("fork", visible(&words));
     }
     text.trim_end().to_owned()
+}
+
+/// Returns when each other nation was heard of last.
+fn heard(age: &RecordAge, own: &str) -> String {
+    let now = now_jiff();
+    let others = age.nations.iter().filter(|row| row.nation != own);
+    let words = others.map(|row| {
+        // Both are RFC 3339 in UTC with milliseconds: the greater text is the later moment.
+        let last = row.last_statement.as_deref().max(row.last_witness.as_deref());
+        format!("{} {}", row.nation, last.map_or_else(|| "never".to_owned(), |at| ago(at, now)))
+    });
+    let words: Vec<String> = words.collect();
+    if words.is_empty() { "no other nation".to_owned() } else { words.join(" · ") }
 }
 
 /// Returns `peers` as a table.

@@ -60,7 +60,7 @@ use crate::run::Settings;
 struct Offline;
 
 /// Fields that hold a moment wherever they stand.
-const MOMENTS: [&str; 13] = [
+const MOMENTS: [&str; 15] = [
     "as_of",
     "at",
     "closes_at",
@@ -68,6 +68,8 @@ const MOMENTS: [&str; 13] = [
     "deadline",
     "heard",
     "last_heard",
+    "last_statement",
+    "last_witness",
     "now",
     "opens_at",
     "seen_at",

@@ -51,7 +51,8 @@ pub fn forked() -> Forked {
     Forked { alliance, nodes: vec![pol, deu, ukr2], waits, refers }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a home with everything in it.
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).expect("a new folder");
     fs::set_permissions(to, fs::metadata(from).expect("a home").permissions()).expect("our own folder");
     for entry in fs::read_dir(from).expect("a home") {

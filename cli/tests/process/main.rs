@@ -5,6 +5,7 @@ mod conflict;
 mod courier;
 mod crash;
 mod decision;
+mod explain;
 mod forks;
 mod founding;
 mod guards;
@@ -14,6 +15,7 @@ mod joining;
 mod json;
 mod refounding;
 mod replication;
+mod roster_fork;
 mod rosters;
 #[path = "../schema/mod.rs"]
 mod schema;

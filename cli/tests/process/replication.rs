@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Alliance, converge, need, row, until};
+use crate::harness::{Alliance, Node, converge, need, row, until};
 
 #[test]
 fn two_nations_agree_on_a_need_a_pledge_and_its_acceptance() {
@@ -105,4 +105,50 @@ fn an_address_is_learnt_from_a_members_own_profile() {
     until("Ukraine reaches Germany only", || (ukr.connected() == 1 && pol.connected() == 1).then_some(()));
     pol.write(&["profile", "add", "--name", "Poland", "--addresses", &pol.address]);
     until("Ukraine reaches Poland too", || (ukr.connected() == 2 && pol.connected() == 2).then_some(()));
+}
+
+#[test]
+fn a_node_that_hears_of_too_few_nations_says_that_its_record_may_be_old() {
+    let alliance = Alliance::found(&["UKR", "POL", "DEU", "FRA"]);
+    for code in &alliance.codes {
+        // Four heartbeats are how long a nation may say nothing.
+        let config = "[witness]\non_change_ms = 500\nheartbeat_ms = 2000\n";
+        std::fs::write(format!("{}/comity.toml", alliance.home(code)), config).expect("our own file");
+    }
+    let mut nodes = alliance.start_all();
+    let ukr = nodes.remove(0);
+    let requirement = need(&ukr, "10");
+    let age = || ukr.status()["age"].clone();
+    let silent = |age: &serde_json::Value| {
+        let rows = age["nations"].as_array().expect("nations").iter().filter(|row| row["silent"] == true);
+        rows.map(|row| row["nation"].as_str().expect("a code").to_owned()).collect::<Vec<_>>()
+    };
+    until("every witness is heard", || {
+        let rows = age()["nations"].as_array().expect("nations").clone();
+        rows.iter().all(|row| row["last_witness"].is_string() && row["silent"] == false).then_some(())
+    });
+    assert_eq!((&age()["old"], &age()["silent_after_ms"]), (&false.into(), &8_000.into()));
+    // One of four is dark: that is said, and a quorum is heard of still.
+    let fra = nodes.remove(2);
+    assert_eq!(fra.stop(), 0);
+    until("France is silent", || (silent(&age()) == ["FRA"]).then_some(()));
+    assert_eq!(age()["old"], false);
+    assert!(ukr.run(&["board"]).stdout.contains("not heard of lately: FRA"));
+    // Nobody is reached any more: what the node holds is all it shows, and it says how old that is.
+    nodes.into_iter().for_each(|node| assert_eq!(node.stop(), 0));
+    let old = until("its record is old", || Some(age()).filter(|age| age["old"] == true));
+    assert_eq!((&old["heard_of"], &old["quorum"], silent(&old).len()), (&2.into(), &3.into(), 2), "{old:#}");
+    until("all are silent", || (silent(&age()) == ["DEU", "FRA", "POL"]).then_some(()));
+    let status = ukr.status();
+    let words = "nothing was heard of DEU, FRA, POL for 8 s, and 3 of 4 nations are needed";
+    assert!(status["warnings"].to_string().contains(words), "{:#}", status["warnings"]);
+    let board = ukr.run(&["board"]).stdout;
+    assert!(board.contains("WARNING: the record may be old") && board.contains(&requirement), "{board}");
+    assert_eq!(ukr.json(&["board"])["age"]["old"], true);
+    assert!(ukr.run(&["status"]).stdout.contains("heard      DEU "));
+    // It goes on writing, and is told when others are back.
+    need(&ukr, "20");
+    let back: Vec<Node> = ["POL", "DEU"].map(|code| alliance.start(code, &["--peer", &ukr.address])).into();
+    until("it is new again", || (age()["old"] == false).then_some(()));
+    assert_eq!(back.len(), 2);
 }

@@ -44,7 +44,9 @@ pub fn board(outlook: &Outlook) -> Board {
             .collect(),
         flags: flag_names(&row.flags),
     });
-    Board { as_of: rfc3339(outlook.as_of()), rows: rows.collect() }
+    let ledger = outlook.ledger();
+    let age = super::age::rows(outlook.age(), |nation| ledger.code(nation));
+    Board { as_of: rfc3339(outlook.as_of()), age, rows: rows.collect() }
 }
 
 /// Returns the answer of `/v1/coverage`: without the nation of that code, if one is given.

@@ -7,4 +7,4 @@ mod state;
 
 pub use export::{export, held_whole, record_hex};
 pub use motions::{frozen, keys_not_named, motions, named_roster, row};
-pub use state::{charter, last_heard};
+pub use state::{charter, last_heard, removed_by};

@@ -194,10 +194,14 @@ fn steps(state: &State, row: &LogRow, view: &EnvelopeView<'_>, held_by: &[String
 
 /// What roster, charter and chain say of it.
 fn chain_steps(state: &State, row: &LogRow, view: &EnvelopeView<'_>) -> Vec<String> {
-    let mut steps = vec![match state.author_status(&view.chain.author()) {
+    let author = view.chain.author();
+    let mut steps = vec![match state.author_status(&author) {
         AuthorStatus::Active => "its key is active in its nation's roster".to_owned(),
         AuthorStatus::Retired { cut } => format!("its key is retired: what it said counts up to {}", cut.seq),
-        AuthorStatus::Removed { cut } => format!("its nation was removed: what it said counts up to {}", cut.seq),
+        AuthorStatus::Removed { cut } => {
+            let version = super::charter::removed_by(state, &author.nation);
+            format!("charter version {version} removes its nation: what it said counts up to {}", cut.seq)
+        }
         AuthorStatus::Unlisted => "its key stands in no roster in force".to_owned(),
     }];
     if let Some(fork) = view.chain.fork() {

@@ -326,7 +326,8 @@ fn node_lines(state: &State, dossier: &Dossier, shown: &ForkShown) -> Vec<String
             lines.push(format!("Later ones are disavowed: {count}."));
         }
         AuthorStatus::Removed { cut } => {
-            lines.push(format!("{nation} was removed; the key counts up to {}.", cut.seq));
+            let version = super::charter::removed_by(state, &dossier.author.nation);
+            lines.push(format!("Charter version {version} removes {nation}; the key counts up to {}.", cut.seq));
             lines.push(format!("Later ones are kept as evidence: {count}."));
         }
         AuthorStatus::Unlisted => lines.push("No roster in force lists the key; all it said is suspended.".to_owned()),
@@ -415,7 +416,9 @@ fn roster_shown(state: &State, own: &NationId, dossier: &RosterDossier) -> ForkS
         draft: None,
         follows: None,
         max_active_keys: state.charter().map_or(0, |charter| charter.params.max_active_keys),
-        no_draft: Some("a motion is needed: `comity motion propose` replaces the root key".to_owned()),
+        no_draft: Some(format!(
+            "a motion is needed: `comity forks show {nation} --new-root KEY --motion-draft FILE` drafts it"
+        )),
         proof: None,
     }
 }

@@ -118,9 +118,11 @@ pub fn status(reading: &Reading<'_>, network: &NetStatus) -> Status {
             Storage::Full => "full".to_owned(),
         },
         refused_not_in_roster: reading.replica.counters().refused_not_in_roster,
+        age: super::age::rows_of(state, &super::age::look(reading)),
         warnings: Vec::new(),
     };
     let mut warnings = warnings(&status);
+    warnings.extend(status.age.words.clone());
     warnings.extend(charter_warnings(state, &me.nation));
     warnings.extend(seen_over_time(reading));
     Status { warnings, ..status }
@@ -537,7 +539,8 @@ pub(super) fn excluded(state: &State, chain: &Chain, held: &Held) -> Option<Stri
             format!("disavowed: roster {version} of {nation} retires the key at {}", cut.seq)
         }
         (_, AuthorStatus::Removed { cut }) => {
-            format!("after the removal of {nation}: the charter lets its chain count up to {}", cut.seq)
+            let version = super::charter::removed_by(state, &author.nation);
+            format!("after a removal: charter version {version} removes {nation}, whose chain counts up to {}", cut.seq)
         }
     })
 }

@@ -27,8 +27,8 @@ pub use forks::{
     SaidRow,
 };
 pub use node::{
-    Authoring, Change, Charter, Fork, Lag, Log, LogRow, NationRow, Nations, NodeRow, PeerRow, PeerSummary, Peers,
-    Status, Witnessed,
+    Authoring, Change, Charter, Fork, Lag, Log, LogRow, NationAgeRow, NationRow, Nations, NodeRow, PeerRow,
+    PeerSummary, Peers, RecordAge, Status, Witnessed,
 };
 pub use resilience::{ConcentrationRow, LossRow, OpenedRow, PairRow, PlaceOut, Resilience, ShareRow, WaitingDecision};
 pub use write::{

@@ -192,6 +192,7 @@ fn parts(config: &Config, key: SecretKey, store: &Store, registry: &mut Registry
         key: identity.node,
         started: clock.now(),
         store_bytes_max: config.store_bytes_max.value,
+        witness_heartbeat_ms: config.witness_heartbeat_ms.value,
     };
     let witness = replica::WitnessCadence {
         on_change_ms: config.witness_on_change_ms.value,

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::http::StatusCode;
-use comity_protocol::dossier::Seen;
+use comity_protocol::dossier::{RecordAge, Seen};
 use comity_protocol::evaluate::State;
 use comity_protocol::ids::{Digest, Timestamp};
 use comity_protocol::statement::ledger::{Ledger, Snapshot};
@@ -15,6 +15,7 @@ use comity_protocol::view::View;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Handle, Reading, as_of};
+use crate::answers::age::{self, usual_heartbeat_ms};
 use crate::api::Refusal;
 
 /// Views computed at a time: a board need not wait for an export, and the loop still finds a processor.
@@ -53,6 +54,7 @@ struct Taken {
     state: [Digest; 2],
     snapshot: Snapshot,
     seen: Seen,
+    age: RecordAge,
     as_of: Timestamp,
 }
 
@@ -61,6 +63,7 @@ struct Taken {
 pub struct Outlook {
     snapshot: Snapshot,
     seen: Seen,
+    age: RecordAge,
     view: Arc<View>,
     as_of: Timestamp,
 }
@@ -70,7 +73,8 @@ impl Outlook {
     pub fn of(state: &State, as_of: Timestamp) -> Self {
         let snapshot = Snapshot::of(state);
         let view = Arc::new(View::of(&snapshot.ledger(), as_of));
-        Self { snapshot, seen: Seen::of(state), view, as_of }
+        let age = RecordAge::of(state, None, as_of, usual_heartbeat_ms());
+        Self { snapshot, seen: Seen::of(state), age, view, as_of }
     }
 
     /// The moment asked for.
@@ -86,6 +90,11 @@ impl Outlook {
     /// What the nations' witnesses acknowledge.
     pub const fn seen(&self) -> &Seen {
         &self.seen
+    }
+
+    /// How old the record was when it was looked at, whatever moment it is shown for.
+    pub const fn age(&self) -> &RecordAge {
+        &self.age
     }
 
     /// Returns what was said by then.
@@ -117,7 +126,7 @@ impl Views {
     }
 
     /// Takes what a view is computed from, in the loop; what is dear in it is worked out once for each state.
-    fn take(&self, state: &State, as_of: Timestamp) -> Taken {
+    fn take(&self, state: &State, age: RecordAge, as_of: Timestamp) -> Taken {
         let digests = [state.state(), state.held()];
         let mut last = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
         let silence = match &*last {
@@ -129,18 +138,18 @@ impl Views {
             }
         };
         let snapshot = Snapshot::with_silence(state, silence);
-        Taken { state: digests, snapshot, seen: Seen::of(state), as_of }
+        Taken { state: digests, snapshot, seen: Seen::of(state), age, as_of }
     }
 
     fn outlook(&self, taken: Taken) -> Outlook {
-        let Taken { state, snapshot, seen, as_of } = taken;
+        let Taken { state, snapshot, seen, age, as_of } = taken;
         let compute = || Arc::new(View::of(&snapshot.ledger(), as_of));
         let last = self.last_or_new(state, as_of);
         let mut view = Arc::clone(last.get_or_init(compute));
         if !view.holds_at(as_of) {
             view = compute();
         }
-        Outlook { snapshot, seen, view, as_of }
+        Outlook { snapshot, seen, age, view, as_of }
     }
 
     /// Returns the last view if it is of the same set and of no later moment; otherwise room for a new one.
@@ -208,7 +217,7 @@ impl Handle {
         let take = move |reading: &Reading<'_>| {
             let as_of = as_of(moment.as_deref(), reading.now)?;
             let gathered = gather(reading)?;
-            Ok((views.take(reading.state(), as_of), gathered))
+            Ok((views.take(reading.state(), age::look(reading), as_of), gathered))
         };
         let (taken, gathered) = self.read(take).await?;
         let views = self.views.clone();
@@ -257,7 +266,8 @@ mod tests {
         let views = Views::new();
         let ask = |state: &comity_protocol::evaluate::State, ms: u64| {
             let as_of = Timestamp(FOUNDED_MS + Timestamp::DAY_MS + ms);
-            let outlook = views.outlook(views.take(state, as_of));
+            let age = RecordAge::of(state, None, as_of, usual_heartbeat_ms());
+            let outlook = views.outlook(views.take(state, age, as_of));
             let mut expected = comity_protocol::view::view(state, as_of);
             assert_eq!(outlook.as_of(), as_of);
             expected.as_of = outlook.view.as_of;

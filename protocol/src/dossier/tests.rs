@@ -498,3 +498,82 @@ fn the_later_of_two_changes_with_one_number_is_void_and_skipped() {
     let verdicts = chain.accepted_from(1).map(|held| state.view_of(chain, held).verdict.map(|verdict| verdict.code()));
     assert_eq!(verdicts.collect::<Vec<_>>(), [Some("valid"), Some("void"), Some("valid")]);
 }
+
+#[test]
+fn a_key_is_retired_by_the_roster_that_names_its_cut_now_also_above_a_fork_of_the_rosters() {
+    let mut alliance = TestAlliance::new(4, &[("UKR", 2), ("POL", 1)]);
+    let mut state = alliance.state();
+    let said: Vec<TestEnvelope> = (0..3).map(|_| alliance.node(0, 1).raw_change(Vec::new())).collect();
+    state.admit(said.iter().flat_map(TestEnvelope::elements).collect());
+    let author = alliance.nations[0].nodes[1].author;
+    assert_eq!(retired_in(&state, &author), None, "it is active");
+    let second = alliance.retire(0, 1, said[2].header.tip());
+    let third = alliance.retire(0, 1, said[0].header.tip());
+    let fourth = alliance.roster(0, |roster| roster.note = "of something else".to_owned());
+    for (control, names) in [(&second, (2, second.id())), (&third, (3, third.id())), (&fourth, (3, third.id()))] {
+        state.admit(vec![Element::Control(control.clone())]);
+        assert_eq!(retired_in(&state, &author), Some(names));
+    }
+    // Two rosters of one version, one of which retires the key: it is retired, by that one.
+    let mut alliance = TestAlliance::new(5, &[("UKR", 2), ("POL", 1)]);
+    let author = alliance.nations[0].nodes[1].author;
+    let first = alliance.nations[0].rosters[0].clone();
+    let one = alliance.roster_after(0, Some(&first), |roster| crate::testing::retire(roster, &author.key, Tip::NONE));
+    let other = alliance.roster_after(0, Some(&first), |roster| roster.note = "another".to_owned());
+    alliance.nations[0].rosters.extend([one.clone(), other]);
+    let state = alliance.state();
+    assert_eq!(state.roster(&author.nation).and_then(|roster| roster.fork), Some(2));
+    assert_eq!(retired_in(&state, &author), Some((2, one.id())));
+}
+
+#[test]
+fn a_record_is_old_once_fewer_than_a_quorum_were_heard_of_for_four_heartbeats() {
+    use crate::testing::{FOUNDED_MS, witness_of};
+    const BEAT: u64 = 900_000;
+    let alliance = TestAlliance::new(6, &[("UKR", 2), ("POL", 1), ("DEU", 1), ("FRA", 1)]);
+    let mut state = alliance.state();
+    let ids: Vec<NationId> = alliance.nations.iter().map(|nation| nation.id).collect();
+    let own = ids[0];
+    let age = |state: &State, ms: u64| RecordAge::of(state, Some(&own), Timestamp(FOUNDED_MS + ms), BEAT);
+    let silent = |age: &RecordAge| {
+        let codes =
+            alliance.nations.iter().filter(|of| age.nations.iter().any(|row| row.silent && row.nation == of.id));
+        codes.map(|nation| nation.code.clone()).collect::<Vec<_>>()
+    };
+    let fresh = age(&state, 4 * BEAT);
+    assert_eq!((fresh.heard, fresh.quorum, fresh.is_old(), fresh.silent_after_ms), (4, 3, false, 4 * BEAT));
+    let never = age(&state, 4 * BEAT + 1);
+    assert_eq!((never.heard, never.is_old()), (1, true), "a node that was cut off from the first day sees it too");
+    assert_eq!(silent(&never), ["POL", "DEU", "FRA"]);
+    // Poland's witness and Germany's statements are heard, the one a little later than the other.
+    let mut nodes = alliance.clone();
+    let said = nodes.node(2, 0).write(&state, vec![draft("pledge", 1, "x")]).expect("writes");
+    nodes.node(1, 0).time_ms = FOUNDED_MS + 2 * BEAT;
+    let word = nodes.node(1, 0).body(&witness_of(said.header.header().author_id(), said.header.tip()));
+    for envelope in [&said, &word] {
+        state.admit(envelope.elements().into());
+    }
+    let row =
+        |age: &RecordAge, nation: usize| *age.nations.iter().find(|row| row.nation == ids[nation]).expect("a member");
+    let after = age(&state, 4 * BEAT + 1);
+    assert_eq!((after.heard, after.is_old(), silent(&after)), (3, false, vec!["FRA".to_owned()]));
+    assert_eq!(
+        (row(&after, 1).statement, row(&after, 1).witness),
+        (None, Some(Timestamp(word.header.header().time_ms)))
+    );
+    assert_eq!((row(&after, 2).last(), row(&after, 2).witness), (Some(Timestamp(said.header.header().time_ms)), None));
+    // A liar that goes on speaking does not make a record look new that the others were cut out of.
+    let later = age(&state, 5 * BEAT);
+    assert_eq!((later.heard, later.is_old()), (2, true));
+    assert_eq!(silent(&later), ["DEU", "FRA"]);
+    // What the own nation said last says nothing about the others; and an old moment is never in the future.
+    let nothing = RecordAge::of(&state, None, Timestamp(0), BEAT);
+    assert_eq!((nothing.heard, nothing.is_old()), (4, false));
+    assert!(RecordAge::of(&state, None, Timestamp(FOUNDED_MS + 9 * BEAT), BEAT).nations.iter().all(|row| row.silent));
+    // Of a chain only what is accepted is heard.
+    let mut clone = nodes.node(2, 0).clone();
+    clone.time_ms = FOUNDED_MS + 6 * BEAT;
+    let branches = [clone.raw_change(vec![1]), nodes.node(2, 0).raw_change(vec![2])];
+    state.admit(branches.iter().flat_map(TestEnvelope::elements).collect());
+    assert_eq!(row(&age(&state, 6 * BEAT), 2).last(), Some(Timestamp(said.header.header().time_ms)), "it forked there");
+}

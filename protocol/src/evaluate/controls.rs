@@ -199,7 +199,7 @@ impl Controls {
             return self.course.bases.iter().any(|charter| charter.may_list(roster));
         }
         let line = self.lineages.get(&roster.nation);
-        line.is_some_and(|line| line.generations.iter().any(|member| member.root == roster.root))
+        line.is_some_and(|line| line.generations.iter().any(|generation| generation.member.root == roster.root))
     }
 
     pub(super) const fn kept(&self) -> &BTreeMap<ControlId, Arc<VerifiedControl>> {

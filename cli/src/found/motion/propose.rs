@@ -1,8 +1,9 @@
 //! Drafts of motions: what can never be adopted is refused with the rule, and cuts are filled in from what a node holds whole.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use comity_node::api::model::MotionRow;
 use comity_node::home::Home;
 use comity_protocol::charter::{Charter, CharterMember};
 use comity_protocol::control::{CharterChange, ControlRecord, KeyStatus, Member, Motion, Params, Roster};
@@ -56,28 +57,50 @@ pub(super) fn propose(home: Result<Home, Failure>, args: &ProposeArgs, output: &
     file::check_free(&args.out)?;
     let held = args.source.load(home)?;
     let charter = held.charter()?;
-    if let Some(frozen) = comity_node::answers::charter::frozen(&held.state) {
-        return Err(Failure::refused("no motion can be adopted any more")
-            .because(frozen)
-            .hint("keep working; willing nations re-found the alliance: comity genesis draft --parent CHARTER"));
-    }
-    let mut nonce = [0_u8; 8];
-    getrandom::fill(&mut nonce)
-        .map_err(|error| Failure::environment("cannot draw a random nonce").because(error.to_string()))?;
+    not_frozen(&held)?;
     let motion = Motion {
         alliance: held.state.anchor().alliance,
         height: charter.height,
         base: charter.id,
-        nonce: u64::from_be_bytes(nonce),
+        nonce: nonce()?,
         title: args.title.clone(),
         text: args.text.clone().into_bytes(),
         changes: changes(args, &held, charter)?,
     };
-    check(charter, &motion)?;
-    file::write_record(&args.out, FileKind::Motion, &motion.encode())?;
-    let row = row(&held, &motion);
+    let row = write(&args.out, &held, &motion)?;
     output.result(&row, || format!("{}\nin {}", in_words(&row), args.out.display()));
     Ok(())
+}
+
+/// Draws what makes two motions that say the same differ.
+///
+/// # Errors
+/// [`Failure`] if the system gives no random bytes.
+pub fn nonce() -> Result<u64, Failure> {
+    let mut nonce = [0_u8; 8];
+    getrandom::fill(&mut nonce)
+        .map_err(|error| Failure::environment("cannot draw a random nonce").because(error.to_string()))?;
+    Ok(u64::from_be_bytes(nonce))
+}
+
+/// Writes a motion into a new file, if it may be adopted; returns it with what comes next.
+///
+/// # Errors
+/// [`Failure`] with the rule it breaks; nothing is written then, and nothing is ever overwritten.
+pub fn write(path: &Path, held: &CharterFile, motion: &Motion) -> Result<MotionRow, Failure> {
+    not_frozen(held)?;
+    check(held.charter()?, motion)?;
+    file::write_record(path, FileKind::Motion, &motion.encode())?;
+    Ok(row(held, motion))
+}
+
+fn not_frozen(held: &CharterFile) -> Result<(), Failure> {
+    match comity_node::answers::charter::frozen(&held.state) {
+        None => Ok(()),
+        Some(frozen) => Err(Failure::refused("no motion can be adopted any more")
+            .because(frozen)
+            .hint("keep working; willing nations re-found the alliance: comity genesis draft --parent CHARTER")),
+    }
 }
 
 fn check(charter: &Charter, motion: &Motion) -> Result<(), Failure> {
@@ -137,12 +160,7 @@ fn member(text: &str) -> Result<Member, Failure> {
 fn code_and_root(text: &str) -> Result<(String, RootKey), Failure> {
     let (code, root) = text.split_once('=').unwrap_or((text, ""));
     root::check_code(code)?;
-    let root = RootKey::from_hex(root).ok_or_else(|| {
-        Failure::usage(format!("{text:?} names no root key"))
-            .because("a root public key is 64 hexadecimal digits")
-            .hint("`comity root new` prints it")
-    })?;
-    Ok((code.to_owned(), root))
+    Ok((code.to_owned(), root::parse_key(root)?))
 }
 
 fn present<'a>(charter: &'a Charter, code: &str) -> Result<&'a CharterMember, Failure> {

@@ -10,13 +10,16 @@ use snapbox::IntoData as _;
 use tempfile::TempDir;
 
 use super::words::{Ids, settled};
+use crate::forks::copy;
 use crate::harness::{PATIENCE, command, until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_comity");
 
 /// Verbs that can be repeated until what was said elsewhere has arrived.
-const READING: [&str; 11] =
-    ["board", "confirm", "explain", "flags", "gaps", "list", "log", "nations", "peers", "show", "status"];
+const READING: [&str; 12] =
+    ["board", "confirm", "explain", "flags", "forks", "gaps", "list", "log", "nations", "peers", "show", "status"];
+/// Moments of the manual that lie ahead of its reader, and how many hours ahead of the run they are taken to be.
+const AHEAD: [(&str, i64); 2] = [("2026-12-01T12:00:00Z", 48), ("2026-12-02T12:00:00Z", 72)];
 /// Verbs that write nothing where they fail.
 const WRITING: [&str; 2] = ["add", "revise"];
 
@@ -58,11 +61,27 @@ impl Session {
         self.step(&Step { command: command.to_owned(), shown: Vec::new() });
     }
 
+    /// Writes a statement that stands in no page, and calls its record so from then on.
+    pub(super) fn write(&mut self, command: &str, record: &str) {
+        let shown = [format!("{record} version 0000000001"), "durable here, held by no other nation yet".to_owned()];
+        self.step(&Step { command: command.to_owned(), shown: shown.into() });
+    }
+
     /// Ends the node of a machine at once, as if the machine had gone.
     pub(super) fn lose(&mut self, place: &str) {
         let (mut child, _) = self.nodes.remove(place).expect("that node runs");
         child.kill().expect("our own child");
         child.wait().expect("our own child");
+    }
+
+    /// Writes a file that the page takes for granted.
+    pub(super) fn file(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).expect("our own folder");
+    }
+
+    /// Copies the home of a machine whose node does not run, as a thief would.
+    pub(super) fn copy_home(&self, from: &str, to: &str) {
+        copy(&self.folder.path().join(from), &self.folder.path().join(to));
     }
 
     fn step(&mut self, step: &Step) {
@@ -143,6 +162,11 @@ impl Session {
         if word == "/ip4/0.0.0.0/tcp/7400" {
             return "/ip4/127.0.0.1/tcp/0".to_owned();
         }
+        if let Some((_, hours)) = AHEAD.iter().find(|(written, _)| *written == word) {
+            let span = jiff::SignedDuration::from_hours(*hours);
+            let at = jiff::Timestamp::now().checked_add(span).expect("a moment");
+            return format!("{at:.0}");
+        }
         if let Some(host) = word.strip_prefix("/dns4/") {
             let name = host.split('.').next().unwrap_or_default();
             return self.nodes.get(name).map(|(_, address)| address.clone()).expect("that node runs");
@@ -200,10 +224,13 @@ fn matches(said: &[String], wanted: &str) -> bool {
 /// Returns the commands of a chapter with what stands below each.
 fn steps(page: &str, chapter: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    let mut lines = page.lines().skip_while(|line| *line != format!("## {chapter}")).skip(1);
+    let mut lines = page.lines().skip_while(|line| *line != format!("## {chapter}")).skip(1).peekable();
     let mut in_session = false;
     while let Some(line) = lines.next().filter(|line| !line.starts_with("## ")) {
-        let Some(text) = line.strip_prefix("    ") else {
+        // What is printed has empty lines too: more of it stands below those.
+        let goes_on = |next: &&str| next.strip_prefix("    ").is_some_and(|text| !is_command(text));
+        let is_gap = line.is_empty() && in_session && lines.peek().is_some_and(goes_on);
+        let Some(text) = line.strip_prefix("    ").or_else(|| is_gap.then_some("")) else {
             in_session = false;
             continue;
         };

@@ -48,6 +48,9 @@ fn settled_word(word: &str) -> String {
     if bare.len() == 24 && bare.ends_with('Z') && bare.contains('T') {
         return format!("[TIME]{tail}");
     }
+    if let Some(name) = clock(bare) {
+        return format!("{name}{tail}");
+    }
     if bare.starts_with("/ip4/") || bare.starts_with("/dns4/") {
         return format!("[ADDRESS]{tail}");
     }
@@ -60,6 +63,20 @@ fn settled_word(word: &str) -> String {
         });
     }
     out
+}
+
+/// Names a day, or a time of day to the minute.
+fn clock(word: &str) -> Option<&'static str> {
+    let shaped = |shape: &str| {
+        let same = |(letter, wanted): (u8, u8)| if wanted == b'0' { letter.is_ascii_digit() } else { letter == wanted };
+        word.len() == shape.len() && word.bytes().zip(shape.bytes()).all(same)
+    };
+    match () {
+        () if shaped("0000-00-00") => Some("[DAY]"),
+        () if shaped("00:00") || shaped("00:00:00") || shaped("00:00:00.000") => Some("[CLOCK]"),
+        () if shaped("0000-00-00T00:00:00Z") => Some("[TIME]"),
+        () => None,
+    }
 }
 
 enum Id {

@@ -280,3 +280,64 @@ fn electorate(charter: &Charter, after: &Charter) -> Option<String> {
     let (before, now) = (charter.members.len() - charter.quorum(), after.members.len() - after.quorum());
     (now < before).then(|| format!("after it {now} nations may be lost before membership cannot change, now {before}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use comity_protocol::control::{ControlRecord, VerifiedControl};
+    use comity_protocol::evaluate::Element;
+    use comity_protocol::testing::{TestAlliance, TestEnvelope, witness_of};
+
+    use super::*;
+    use crate::answers::charter::held_whole;
+
+    fn admit(state: &mut State, envelopes: &[TestEnvelope]) {
+        state.admit(envelopes.iter().flat_map(TestEnvelope::elements).collect::<Vec<Element>>());
+    }
+
+    fn warnings(state: &State, motion: &VerifiedControl) -> Vec<String> {
+        let ControlRecord::Motion(record) = motion.record() else { panic!("a motion") };
+        let row = row(state, &held_whole(state), &motion.id(), Some(record));
+        assert_eq!((row.state.as_str(), row.reason), ("open", None));
+        row.warnings.into_iter().filter(|warning| warning.contains("final")).collect()
+    }
+
+    #[test]
+    fn a_motion_warns_where_a_forked_chains_final_certificate_would_fall_below_the_quorum() {
+        let mut alliance = TestAlliance::new(9, &[("UKR", 2), ("POL", 1), ("DEU", 1), ("FRA", 1)]);
+        let mut state = alliance.state();
+        let node = alliance.node(0, 1);
+        let common: Vec<TestEnvelope> = (0..2).map(|_| node.raw_change(Vec::new())).collect();
+        let (author, tip, mut clone) = (node.author, node.tip, node.clone());
+        admit(&mut state, &common);
+        for nation in 1..4 {
+            let seen = alliance.node(nation, 0).body(&witness_of(author, tip));
+            admit(&mut state, &[seen]);
+        }
+        let charter = state.charter().expect("founded").clone();
+        let member = alliance.candidate(10, "LTU", 1);
+        let admission = alliance.motion(&charter, 1, vec![CharterChange::Admit(member)]);
+        let (france, roster) = (alliance.nations[3].id, alliance.nations[3].rosters[0].id());
+        let (key, said) = (alliance.nations[3].nodes[0].author.key, alliance.nations[3].nodes[0].tip);
+        let roster = Tip { seq: 1, id: comity_protocol::ids::EnvelopeId::new(*roster.as_bytes()) };
+        let removal = CharterChange::Remove { nation: france, cuts: vec![(key, said)], roster };
+        let removal = alliance.motion(&charter, 2, vec![removal]);
+        let more_keys = Params { max_active_keys: 9, ..charter.params };
+        let params = alliance.motion(&charter, 3, vec![CharterChange::SetParams(more_keys)]);
+        assert!(warnings(&state, &removal).is_empty(), "the chain of an honest key needs no certificate");
+        let branches = [alliance.node(0, 1).raw_change(vec![1]), clone.raw_change(vec![2])];
+        admit(&mut state, &branches);
+        assert_eq!((state.chain(&author).and_then(|chain| chain.fork()), state.final_tip(&author).seq), (Some(3), 2));
+        let node = author.key.short();
+        let words = |have: usize, quorum: usize| {
+            vec![format!(
+                "envelope 2 of the forked node {node} of UKR would no longer be final: {have} of {quorum} nations saw it"
+            )]
+        };
+        assert_eq!(warnings(&state, &removal), words(2, 3), "one of the three that saw it would go");
+        assert_eq!(warnings(&state, &admission), words(3, 4), "a fourth would have to see it");
+        assert!(warnings(&state, &params).is_empty());
+        let seen = alliance.node(0, 0).body(&witness_of(author, tip));
+        admit(&mut state, &[seen]);
+        assert!(warnings(&state, &removal).is_empty() && warnings(&state, &admission).is_empty(), "four saw it");
+    }
+}

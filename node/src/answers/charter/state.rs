@@ -89,9 +89,14 @@ fn member_row(state: &State, member: &CharterMember, health: &HealthRow) -> Memb
     }
 }
 
+/// Returns the height of the first charter version that no longer has a nation; 0 where it was never removed.
+pub fn removed_by(state: &State, nation: &NationId) -> u32 {
+    let first = state.charter_versions().iter().find(|charter| charter.removed.contains_key(nation));
+    first.map_or(0, |charter| charter.height)
+}
+
 fn removed_row(state: &State, removal: &Removal) -> RemovedRow {
     let member = &removal.member;
-    let at = state.charter_versions().iter().find(|charter| charter.removed.contains_key(&member.id));
     let roster = state.roster(&member.id);
     let cuts = removal.cuts.iter().map(|(node, cut)| CutRow {
         node: node.hex(),
@@ -103,7 +108,7 @@ fn removed_row(state: &State, removal: &Removal) -> RemovedRow {
         code: member.code.clone(),
         name: member.name.clone(),
         nation: member.id.hex(),
-        removed_by: at.map_or(0, |charter| charter.height),
+        removed_by: removed_by(state, &member.id),
         roster_version: removal.roster.seq,
         cuts: cuts.collect(),
     }

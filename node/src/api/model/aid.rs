@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{PlaceRow, SaidRecord, Witnessed};
+use super::{PlaceRow, RecordAge, SaidRecord, Witnessed};
 
 /// Records of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -180,6 +180,8 @@ pub struct CoverageRow {
 pub struct Board {
     /// The moment the answer holds for.
     pub as_of: String,
+    /// How old the record was when this was asked, whatever moment it is shown for.
+    pub age: RecordAge,
     /// In the order of DOMAIN R8.
     pub rows: Vec<BoardRow>,
 }

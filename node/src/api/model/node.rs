@@ -66,8 +66,42 @@ pub struct Status {
     pub store: String,
     /// Strangers sent away since the process started.
     pub refused_not_in_roster: u64,
+    /// How old what is known of each nation is.
+    pub age: RecordAge,
     /// What an operator should look at, in words.
     pub warnings: Vec<String>,
+}
+
+/// How old a record is, by the times that its authors claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecordAge {
+    /// Members heard of in time, the own nation included.
+    pub heard_of: u32,
+    /// Members needed for anything to become final.
+    pub quorum: u32,
+    /// How long a nation says nothing before it is silent, in milliseconds.
+    pub silent_after_ms: u64,
+    /// Fewer than a quorum were heard of in time: the record is old, or the node cut off.
+    pub old: bool,
+    /// The same in words, where it is old.
+    pub words: Option<String>,
+    /// Every member, by code.
+    pub nations: Vec<NationAgeRow>,
+}
+
+/// What was last heard of one nation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NationAgeRow {
+    /// Its code.
+    pub nation: String,
+    /// Claimed time of its newest accepted envelope that is no witness's word.
+    pub last_statement: Option<String>,
+    /// Claimed time of the newest accepted word of its witness.
+    pub last_witness: Option<String>,
+    /// It closed its chains: nothing more is to come.
+    pub closed: bool,
+    /// Nothing was heard of it for too long; never said of the own nation.
+    pub silent: bool,
 }
 
 /// Whether the node may write, and why not.

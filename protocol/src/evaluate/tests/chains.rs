@@ -2,7 +2,7 @@
 
 use super::{admit_all, standing, verdict};
 use crate::chain::EnvelopeStanding;
-use crate::control::Params;
+use crate::control::{CharterChange, Params};
 use crate::evaluate::{Element, Receipt, State, evaluate};
 use crate::ids::{EnvelopeId, Tip};
 use crate::limits::{FORK_BRANCH_HEADERS_MAX, SIGNATURE_POINT_SEQ};
@@ -327,4 +327,40 @@ fn a_chain_that_forks_lower_and_lower_is_read_anew_only_when_somebody_reads() {
     let retired = alliance.retire(0, 0, written[5].header.tip());
     let changes = state.admit(vec![Element::Control(retired)]);
     assert_eq!((changes.accepted.len(), changes.valid.len()), (5, 5), "what was read since is read on");
+}
+
+#[test]
+fn a_chain_over_the_quota_links_once_a_motion_raises_it_and_no_motion_lowers_it() {
+    let params = Params { chain_quota: 255 * 3, ..Params::default() };
+    let mut alliance = TestAlliance::with_params(1, &[("UKR", 1), ("POL", 1)], params);
+    let said = say(alliance.node(0, 0), 5);
+    let author = alliance.node(0, 0).author;
+    let mut state = all(&alliance, &[&said]);
+    let set = |state: &State, chain_quota: u64| -> Vec<Element> {
+        let charter = state.charter().expect("founded");
+        let params = Params { chain_quota, ..charter.params };
+        let motion = alliance.motion(charter, chain_quota, vec![CharterChange::SetParams(params)]);
+        let votes = alliance.pass(&[0, 1], charter, 0, &motion.id());
+        std::iter::once(motion).chain(votes).map(Element::Control).collect()
+    };
+    let reach = |state: &State| {
+        let chain = state.chain(&author).expect("held");
+        (chain.linked_to(), chain.tip().seq, state.charter().map(|charter| charter.params.chain_quota))
+    };
+    assert_eq!(reach(&state), (3, 3, Some(255 * 3)), "what is over it does not link");
+    let before = (state.held(), state.state());
+    // Everybody seals a lower quota: it is no motion, and nothing that was accepted is lost.
+    state.admit(set(&state, 255 * 2));
+    assert_eq!((reach(&state), state.held(), state.state()), ((3, 3, Some(255 * 3)), before.0, before.1));
+    state.admit(set(&state, 255 * 4));
+    assert_eq!(reach(&state), (4, 4, Some(255 * 4)), "it goes on as far as the new quota");
+    assert_eq!(standing(&state, &said[4]), EnvelopeStanding::Unlinked);
+    state.admit(set(&state, u64::MAX));
+    assert_eq!((reach(&state).1, standing(&state, &said[4])), (5, EnvelopeStanding::Accepted));
+    state.admit(set(&state, 255));
+    assert_eq!(reach(&state).1, 5);
+    let mut elements = alliance.elements();
+    elements.extend(state.control_records().into_iter().map(|control| Element::Control((**control).clone())));
+    elements.extend(said.iter().flat_map(TestEnvelope::elements));
+    assert_eq!(evaluate(alliance.anchor(), elements).state(), state.state(), "whenever the raise came");
 }

@@ -2,7 +2,7 @@
 
 use super::{admit_all, standing};
 use crate::chain::{AuthorStatus, EnvelopeStanding};
-use crate::control::{ControlRecord, KeyStatus, Params, Roster, VerifiedControl, Vote, VoteStep};
+use crate::control::{CharterChange, ControlRecord, KeyStatus, Params, Roster, VerifiedControl, Vote, VoteStep};
 use crate::evaluate::{ControlReceipt, Element, Standing, State, evaluate};
 use crate::ids::{CharterId, ControlId, EnvelopeId, Tip};
 use crate::testing::{TestAlliance, retire};
@@ -252,4 +252,97 @@ fn a_root_that_signs_against_itself_opens_chains_for_256_keys_at_most() {
     assert!(lists(&alliance.nations[0].nodes[0].author.key), "the first roster's key counts first");
     assert_eq!(listed.iter().filter(|key| lists(key)).count(), 255);
     assert!(listed[..200].iter().all(lists) || listed[200..].iter().all(lists), "one of the two counts in full");
+}
+
+/// An alliance of one nation, whose rosters may have so many Active keys.
+fn limited(max_active_keys: u8) -> TestAlliance {
+    TestAlliance::with_params(1, &[("UKR", 1)], Params { max_active_keys, ..Params::default() })
+}
+
+/// The records that set another limit by the charter version in force.
+fn limit(alliance: &TestAlliance, state: &State, max_active_keys: u8) -> Vec<Element> {
+    let charter = state.charter().expect("founded");
+    let params = Params { max_active_keys, ..charter.params };
+    let motion = alliance.motion(charter, u64::from(max_active_keys), vec![CharterChange::SetParams(params)]);
+    let votes = alliance.pass(&[0], charter, 0, &motion.id());
+    std::iter::once(motion).chain(votes).map(Element::Control).collect()
+}
+
+/// Signs a roster of version 2 with so many new keys.
+fn second(alliance: &mut TestAlliance, keys: u64, note: &str) -> VerifiedControl {
+    let first = alliance.nations[0].rosters[0].clone();
+    let keys: Vec<_> = (0..keys).map(|seed| alliance.add_node(0, seed).roster_key(false)).collect();
+    alliance.roster_after(0, Some(&first), |roster| {
+        roster.keys.extend(keys);
+        roster.note = note.to_owned();
+    })
+}
+
+#[test]
+fn a_roster_refused_for_too_many_keys_never_comes_alive_beside_the_one_signed_in_its_place() {
+    let mut alliance = limited(2);
+    let nation = alliance.nations[0].id;
+    let first = alliance.nations[0].rosters[0].clone();
+    let refused = second(&mut alliance, 3, "too many");
+    let repeated = second(&mut alliance, 1, "fewer");
+    let third = alliance.roster_after(0, Some(&repeated), |roster| roster.note = "next".to_owned());
+    let founding = with_rosters(&alliance, &[&first]);
+    let raise = limit(&alliance, &founding, 8);
+    let evaluated = |state: &State| {
+        let roster = state.roster(&nation).expect("evaluated");
+        (roster.tip(), roster.fork)
+    };
+    let before = with_rosters(&alliance, &[&first, &refused, &repeated]);
+    assert_eq!(evaluated(&before), ((2, repeated.id()), None));
+    assert!(before.control_record(&refused.id()).is_none(), "it is absent");
+    let all: Vec<Element> = [&first, &refused, &repeated, &third].map(|roster| Element::Control(roster.clone())).into();
+    // Whatever comes first: both rosters, the raise, or what was signed above.
+    let batches = [raise, vec![all[1].clone()], vec![all[2].clone()], vec![all[3].clone()]];
+    let mut states = Vec::new();
+    for start in 0..batches.len() {
+        for backwards in [false, true] {
+            let mut state = founding.clone();
+            let mut order: Vec<usize> = (0..batches.len()).map(|at| (start + at) % batches.len()).collect();
+            if backwards {
+                order.reverse();
+            }
+            for at in order {
+                state.admit(batches[at].clone());
+            }
+            assert_eq!(state.charter().map(|charter| charter.params.max_active_keys), Some(8));
+            assert_eq!(evaluated(&state), ((3, third.id()), None), "{start} {backwards}");
+            states.push((state.control(), state.state()));
+            assert!(state.control_record(&refused.id()).is_some(), "what it signed twice is kept");
+            state.forget_unkept_control();
+            states.push((state.control(), state.state()));
+        }
+    }
+    assert!(states.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn a_raise_lets_a_roster_count_that_had_too_many_keys_and_two_that_need_it_fork() {
+    let mut alliance = limited(2);
+    let nation = alliance.nations[0].id;
+    let first = alliance.nations[0].rosters[0].clone();
+    let [one, other] = ["one", "other"].map(|note| second(&mut alliance, 3, note));
+    let [few, fewer] = [second(&mut alliance, 1, "few"), second(&mut alliance, 0, "fewer")];
+    let raised = |rosters: &[&VerifiedControl], limits: &[u8]| {
+        let mut state = with_rosters(&alliance, &[&[&first], rosters].concat());
+        for max_active_keys in limits {
+            let raise = limit(&alliance, &state, *max_active_keys);
+            state.admit(raise);
+        }
+        let roster = state.roster(&nation).expect("evaluated");
+        (roster.tip(), roster.fork)
+    };
+    assert_eq!(raised(&[&one], &[]), ((1, first.id()), None), "it is refused");
+    assert_eq!(raised(&[&one], &[3]), ((1, first.id()), None), "still too many: four");
+    assert_eq!(raised(&[&one], &[3, 8]), ((2, one.id()), None));
+    assert_eq!(raised(&[&one, &other], &[8]), ((1, first.id()), Some(2)), "both need the raise");
+    assert_eq!(raised(&[&one, &few], &[8]), ((2, few.id()), None));
+    assert_eq!(raised(&[&one, &few, &fewer], &[8]), ((1, first.id()), Some(2)), "both were valid from the first day");
+    // A limit is never lowered: a motion that does is none, whoever seals it.
+    assert_eq!(raised(&[&few], &[1]), ((2, few.id()), None));
+    assert_eq!(raised(&[&one], &[8, 2]), ((2, one.id()), None));
 }
