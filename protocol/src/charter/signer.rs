@@ -199,6 +199,12 @@ fn may_sign_own(
     well_formed: bool,
     have_cuts: bool,
 ) -> Result<(), Refuse> {
+    // V5 from the log alone: whoever voted on a later version has adopted it, whatever charter it is shown now.
+    if let Some(later) = own.iter().filter(|own| own.nation == vote.nation).map(|own| own.height).max()
+        && vote.height < later
+    {
+        return Err(Refuse::Passed { passed: vote.height, height: later });
+    }
     let on_this = |own: &&Vote| (own.nation, own.height, own.base) == (vote.nation, vote.height, vote.base);
     let own: Vec<&Vote> = own.iter().filter(on_this).collect();
     may_sign_under(rules, &own, held, vote, well_formed && have_cuts).map_err(|refuse| match refuse {

@@ -216,7 +216,7 @@ mod tests {
         replay.only = Some(BTreeSet::from([0, 2, 3]));
         replay.without.extend(Without::ALL);
         replay.heal_at_ms = Some(500);
-        let command = "comity testnet sim --seed 7 --profile liars --only 0,2-3 --without weather,skew,lies,late-lies --heal-at 500";
+        let command = "comity testnet sim --seed 7 --profile liars --only 0,2-3 --without weather,skew,lies,late-lies,misvotes --heal-at 500";
         assert_eq!(replay.to_string(), command);
         let plan = replay.plan();
         assert_eq!(plan.steps.iter().map(|step| step.number).collect::<Vec<_>>(), [0, 2, 3]);

@@ -162,6 +162,11 @@ fn a_signer_is_told_which_rule_stands_against_a_vote() {
     let charter = world.charter();
     let passed = log.may_sign(&charter, world.state.ballots(), &vote(&world, 2, SUPPORT, &a), true, true);
     assert_eq!(passed, Err(Refuse::Passed { passed: 0, height: 1 }));
+    // The log alone says so too, where an old charter file is all that the signer is shown.
+    let mut adopted = SignerLog::complete_from(0);
+    assert_eq!(verdict(&world, &adopted, &vote(&world, 0, SUPPORT, &b)), Ok(()));
+    adopted.record(vote_of(&world.alliance.vote(0, &charter, (0, SUPPORT), &b)));
+    assert_eq!(verdict(&world, &adopted, &vote(&world, 0, SUPPORT, &b)), Err(Refuse::Passed { passed: 0, height: 1 }));
 }
 
 #[test]
