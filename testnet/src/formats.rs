@@ -66,5 +66,15 @@ pub enum Found {
     Refused(RefusedRow),
 }
 
+impl Found {
+    /// Returns what a row became: a statement, or nothing and why.
+    fn of(line: u64, read: Result<Row, String>) -> Self {
+        match read {
+            Ok(row) => Self::Row(row),
+            Err(reason) => Self::Refused(RefusedRow { line, reason }),
+        }
+    }
+}
+
 /// The rows of a source, read one by one; nothing comes after an error.
 pub type Rows = Box<dyn Iterator<Item = Result<Found, SourceError>>>;

@@ -29,7 +29,8 @@ pub fn resilience(outlook: &Outlook) -> Resilience {
     let supply = Supply::of(view);
     let network = Network::of(view);
     let whole = network.flow_without(|_| false);
-    let pairs = hidden_pairs(&supply).into_iter().map(|pair| PairRow {
+    let losses = losses(&supply);
+    let pairs = hidden_pairs(&supply, &losses).into_iter().map(|pair| PairRow {
         nations: pair.nations.iter().map(|nation| names.code(nation)).collect(),
         weighted: pair.weighted,
         beyond: pair.beyond,
@@ -43,7 +44,7 @@ pub fn resilience(outlook: &Outlook) -> Resilience {
     Resilience {
         as_of: rfc3339(outlook.as_of()),
         requirements: u32::try_from(supply.needs.len()).unwrap_or(u32::MAX),
-        losses: losses(&supply).iter().map(|loss| names.loss(view, loss)).collect(),
+        losses: losses.iter().map(|loss| names.loss(view, loss)).collect(),
         pairs: pairs.collect(),
         concentration: names.concentrations(view, &supply),
         hubs: hubs(view, &network, whole),

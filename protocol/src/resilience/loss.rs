@@ -85,9 +85,9 @@ fn add(loss: &mut Loss, need: &Need) {
 /// Returns the pairs whose loss together is worse than the sum of both, the worst first; of equals the smaller ids first.
 ///
 /// Only nations that stand together behind one need can be such a pair, so the cost grows with the needs and not with all pairs
-/// of nations.
-pub fn hidden_pairs(supply: &Supply) -> Vec<PairLoss> {
-    let single: BTreeMap<NationId, u64> = losses(supply).into_iter().map(|loss| (loss.nation, loss.weighted)).collect();
+/// of nations. `losses` are those of the same supply.
+pub fn hidden_pairs(supply: &Supply, losses: &[Loss]) -> Vec<PairLoss> {
+    let single: BTreeMap<NationId, u64> = losses.iter().map(|loss| (loss.nation, loss.weighted)).collect();
     let of = |nation: &NationId| single.get(nation).copied().unwrap_or(0);
     let mut beyond: BTreeMap<[NationId; 2], (i128, Vec<usize>)> = BTreeMap::new();
     for need in &supply.needs {
@@ -176,7 +176,7 @@ mod tests {
         let parts = vec![part(1, [0, 0, 100, 0]), part(2, [0, 0, 100, 0]), part(3, [0, 0, 0, 0])];
         let supply = Supply { needs: vec![need(7, 100, 4, parts)] };
         assert!(losses(&supply).iter().all(|loss| loss.weighted == 0));
-        let pairs = hidden_pairs(&supply);
+        let pairs = hidden_pairs(&supply, &losses(&supply));
         assert_eq!(pairs.len(), 1);
         assert_eq!(
             (pairs[0].nations, pairs[0].beyond, &pairs[0].needs),
@@ -218,7 +218,7 @@ mod tests {
                 let open = |need: &Need| need.gap_without(is_gone) - need.gap_without(|_| false);
                 supply.needs.iter().map(|need| need.weight * ppm(open(need), need.quantity)).sum()
             };
-            let pairs = hidden_pairs(&supply);
+            let pairs = hidden_pairs(&supply, &losses(&supply));
             for (one, other) in [(1, 2), (1, 3), (2, 3)] {
                 let both = whole(&[one, other]);
                 let beyond = both.saturating_sub(whole(&[one]) + whole(&[other]));

@@ -2,8 +2,6 @@
 //!
 //! Of a flow that is split the parts are counted and the whole is refused; a part names what it is a part of.
 
-use std::io::Read;
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -85,27 +83,13 @@ struct JsonObject {
 /// # Errors
 /// [`SourceError`]; of a file of neither form nothing is read.
 pub fn read(source: &Source) -> Result<Rows, SourceError> {
-    let (mut text, meter) = source.text()?;
-    let mut first = [0; 64];
-    let read = text.read(&mut first).map_err(|error| source.failed(1, error))?;
-    if first[..read].iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+    if !source.is_object()? {
         return read_csv(source);
     }
-    let mut bytes = first[..read].to_vec();
-    loop {
-        meter.reset();
-        let length = bytes.len() as u64;
-        if length > ANSWER_BYTES_MAX {
-            return Err(source.is_no(
-                "list of flows",
-                format!("it is larger than {ANSWER_BYTES_MAX} bytes"),
-                "import it in pages",
-            ));
-        }
-        if text.by_ref().take(1 << 18).read_to_end(&mut bytes).map_err(|error| source.failed(1, error))? == 0 {
-            break;
-        }
-    }
+    let Some(bytes) = source.whole(ANSWER_BYTES_MAX)? else {
+        let why = format!("it is larger than {ANSWER_BYTES_MAX} bytes");
+        return Err(source.is_no("list of flows", why, "import it in pages"));
+    };
     read_json(source, &bytes)
 }
 
@@ -115,7 +99,7 @@ fn read_json(source: &Source, bytes: &[u8]) -> Result<Rows, SourceError> {
     })?;
     Ok(Box::new(json.data.flows.into_iter().zip(1..).map(|(value, entry)| {
         Ok(match serde_json::from_value::<JsonFlow>(value) {
-            Ok(flow) => found(entry, from_json(flow)),
+            Ok(flow) => Found::of(entry, row_of(entry, from_json(flow))),
             Err(error) => Found::Refused(RefusedRow { line: entry, reason: error.to_string() }),
         })
     })))
@@ -157,10 +141,7 @@ fn from_json(flow: JsonFlow) -> Flow {
 
 fn read_csv(source: &Source) -> Result<Rows, SourceError> {
     let mut table = Table::open(source)?;
-    let heads: Vec<String> = match table.next() {
-        Some(row) => row?.1.iter().map(|head| head.trim().to_owned()).collect(),
-        None => Vec::new(),
-    };
+    let heads = table.heads()?;
     let missing: Vec<_> = COLUMNS.into_iter().filter(|name| !heads.iter().any(|head| head == name)).collect();
     if !missing.is_empty() {
         let why = format!("it has no column {}", missing.join(", "));
@@ -205,17 +186,10 @@ fn from_csv(heads: &[String], (line, row): &TableRow) -> Found {
         shared: cell("onBoundary") == "shared",
         split: false,
     };
-    found(*line, flow)
+    Found::of(*line, row_of(*line, flow))
 }
 
-fn found(line: u64, flow: Flow) -> Found {
-    match row(line, flow) {
-        Ok(row) => Found::Row(row),
-        Err(reason) => Found::Refused(RefusedRow { line, reason }),
-    }
-}
-
-fn row(line: u64, flow: Flow) -> Result<Row, String> {
+fn row_of(line: u64, flow: Flow) -> Result<Row, String> {
     if flow.id.is_empty() {
         return Err("the flow has no id".to_owned());
     }

@@ -3,8 +3,6 @@
 //! A template is nothing until the host nation adopts it as its own Hub (DOMAIN 2.10); the list knows neither what a place can
 //! take nor whether it is open.
 
-use std::io::Read;
-
 use crate::countries::Countries;
 use crate::draft::Draft;
 use serde::Serialize;
@@ -83,25 +81,13 @@ impl Templates {
 /// # Errors
 /// [`SourceError`]; of a file of no form nothing is read.
 pub fn read(source: &Source) -> Result<Templates, SourceError> {
-    let (text, _) = source.text()?;
-    let mut first = [0; 64];
-    let read = text.take(64).read(&mut first).map_err(|error| source.failed(1, error))?;
-    if first[..read].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{') {
-        ports(source)
-    } else {
-        table(source)
-    }
+    if source.is_object()? { ports(source) } else { table(source) }
 }
 
 fn ports(source: &Source) -> Result<Templates, SourceError> {
-    let (mut text, meter) = source.text()?;
-    let mut bytes = Vec::new();
-    while text.by_ref().take(1 << 18).read_to_end(&mut bytes).map_err(|error| source.failed(1, error))? > 0 {
-        meter.reset();
-        if bytes.len() as u64 > LIST_BYTES_MAX {
-            return Err(source.is_no("list of places", format!("it is larger than {LIST_BYTES_MAX} bytes"), EXPECTED));
-        }
-    }
+    let Some(bytes) = source.whole(LIST_BYTES_MAX)? else {
+        return Err(source.is_no("list of places", format!("it is larger than {LIST_BYTES_MAX} bytes"), EXPECTED));
+    };
     let list: Map<String, Value> =
         serde_json::from_slice(&bytes).map_err(|error| source.is_no("list of places", error.to_string(), EXPECTED))?;
     let countries = Countries::built_in();
@@ -117,10 +103,7 @@ fn ports(source: &Source) -> Result<Templates, SourceError> {
 
 fn table(source: &Source) -> Result<Templates, SourceError> {
     let mut table = Table::open(source)?;
-    let heads: Vec<String> = match table.next() {
-        Some(row) => row?.1.iter().map(|head| head.trim().to_owned()).collect(),
-        None => Vec::new(),
-    };
+    let heads = table.heads()?;
     let has = |names: &[&str]| names.iter().all(|name| heads.iter().any(|head| head == name));
     let airports = has(&["icao", "name", "country", "lat", "lon"]);
     if !airports && !has(&["name_en", "neighbour", "lat", "lon"]) {

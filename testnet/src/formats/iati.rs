@@ -11,7 +11,7 @@ use quick_xml::{Reader, XmlVersion};
 use serde_json::json;
 
 use super::source::{Meter, Source, SourceError, Text};
-use super::{Found, RefusedRow, Row, Rows, cells};
+use super::{Found, Row, Rows, cells};
 
 /// Elements within elements; the standard's deepest stand nine deep.
 const DEPTH_MAX: usize = 32;
@@ -234,10 +234,7 @@ impl Activities {
         self.path.pop();
         let transaction = self.transaction.take_if(|_| done)?;
         let line = transaction.line;
-        Some(match row(&self.activity, transaction) {
-            Ok(row) => Found::Row(row),
-            Err(reason) => Found::Refused(RefusedRow { line, reason }),
-        })
+        Some(Found::of(line, row(&self.activity, transaction)))
     }
 }
 

@@ -17,6 +17,8 @@ pub const RECORD_BYTES_MAX: u64 = 1 << 20;
 const HEAD_BYTES: usize = 4_096;
 /// Bytes looked at in one step.
 const STEP_BYTES: usize = 1 << 16;
+/// Bytes taken in one step of a text that is read whole: fewer than a row may have.
+const WHOLE_STEP_BYTES: u64 = 1 << 18;
 
 /// Why a file is not read, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +143,32 @@ impl Source {
         let metered = Metered { from, meter: meter.clone() };
         let encoding = Some(self.encoding);
         Ok((DecodeReaderBytesBuilder::new().encoding(encoding).bom_sniffing(true).build(metered), meter))
+    }
+
+    /// Whether the text begins as a JSON object does.
+    ///
+    /// # Errors
+    /// [`SourceError::Read`].
+    pub fn is_object(&self) -> Result<bool, SourceError> {
+        let mut first = [0; 64];
+        let read = self.text()?.0.read(&mut first).map_err(|error| self.failed(1, error))?;
+        Ok(first[..read].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{'))
+    }
+
+    /// Returns the whole text, at most `max` bytes of it: `None` for more.
+    ///
+    /// # Errors
+    /// [`SourceError::Read`].
+    pub fn whole(&self, max: u64) -> Result<Option<Vec<u8>>, SourceError> {
+        let (mut text, meter) = self.text()?;
+        let mut bytes = Vec::new();
+        while text.by_ref().take(WHOLE_STEP_BYTES).read_to_end(&mut bytes).map_err(|error| self.failed(1, error))? > 0 {
+            meter.reset();
+            if bytes.len() as u64 > max {
+                return Ok(None);
+            }
+        }
+        Ok(Some(bytes))
     }
 
     /// Returns an error for what reading this file said, at `line`.

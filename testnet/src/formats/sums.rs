@@ -5,7 +5,7 @@ use crate::kiel::RECIPIENT;
 
 use super::source::{Source, SourceError};
 use super::table::Table;
-use super::{Found, RefusedRow, Row, Rows, cells};
+use super::{Found, Row, Rows, cells};
 
 /// The file of monthly sums.
 pub const SUMS_FILE: &str = "data_explorer.csv";
@@ -23,10 +23,7 @@ const COLUMNS: [&str; 8] =
 /// [`SourceError`]; of a table without its columns nothing is read.
 pub fn read(source: &Source) -> Result<Rows, SourceError> {
     let mut table = Table::open(source)?;
-    let heads: Vec<String> = match table.next() {
-        Some(row) => row?.1.iter().map(|head| head.trim().to_owned()).collect(),
-        None => Vec::new(),
-    };
+    let heads = table.heads()?;
     let at: Vec<Option<usize>> = COLUMNS.iter().map(|name| heads.iter().position(|head| head == name)).collect();
     let missing: Vec<_> = COLUMNS.iter().zip(&at).filter(|(_, at)| at.is_none()).map(|(name, _)| *name).collect();
     if !missing.is_empty() {
@@ -43,10 +40,7 @@ pub fn read(source: &Source) -> Result<Rows, SourceError> {
         } else {
             Err(format!("{} cells where {width} are expected", row.len()))
         };
-        Ok(match found {
-            Ok(row) => Found::Row(row),
-            Err(reason) => Found::Refused(RefusedRow { line, reason }),
-        })
+        Ok(Found::of(line, found))
     })))
 }
 

@@ -36,6 +36,15 @@ impl Table {
             reader.flexible(true).has_headers(false).delimiter(separator).from_reader(PlainLines(BufReader::new(text)));
         Ok(Self { source: source.clone(), records: reader.into_records(), meter, line: 0 })
     }
+
+    /// Reads the next row as the heads of the columns; none at the end of the table.
+    ///
+    /// # Errors
+    /// [`SourceError`], as of any row.
+    pub fn heads(&mut self) -> Result<Vec<String>, SourceError> {
+        let row = self.next().transpose()?;
+        Ok(row.map_or_else(Vec::new, |(_, row)| row.iter().map(|head| head.trim().to_owned()).collect()))
+    }
 }
 
 impl Iterator for Table {
